@@ -1,0 +1,3 @@
+//! SAYS. The policy language.
+pub mod plan;
+pub mod sidecar;

@@ -1,0 +1,2 @@
+//! The control service. Not in this version: see `--help`.
+fn main() {}

@@ -1,0 +1,4 @@
+//! DECIDES.
+pub mod clock;
+pub mod policies;
+pub mod unit;
