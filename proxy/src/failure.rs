@@ -1,0 +1,42 @@
+//! What can go wrong with an attempt, and what that says about it.
+
+use outrigger_filters::outcome::Outcome;
+
+/// Why an attempt, or a request as a whole, did not get its answer.
+///
+/// The constructor decides whose fault it is (through [`Outcome`]) and whether the upstream can have seen any
+/// of the request; nothing downstream of it guesses.
+#[derive(Debug, thiserror::Error)]
+#[error("{detail}")]
+pub(crate) struct Failure {
+    pub(crate) outcome: Outcome,
+    /// False only if it is certain that no byte of the request reached the upstream.
+    pub(crate) sent: bool,
+    /// For the operator; never holds what a client must not see.
+    pub(crate) detail: &'static str,
+}
+
+impl Failure {
+    /// The upstream certainly never saw the request.
+    pub(crate) const fn unsent(outcome: Outcome, detail: &'static str) -> Self {
+        Self { outcome, sent: false, detail }
+    }
+
+    /// The upstream may have seen some or all of the request.
+    pub(crate) const fn sent(outcome: Outcome, detail: &'static str) -> Self {
+        Self { outcome, sent: true, detail }
+    }
+
+    /// Classifies what ended a connection before the head of the answer.
+    pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
+        if error.is_parse_too_large() {
+            Self::sent(Outcome::HttpProtocolError, "the answer's head is too large")
+        } else if error.is_parse() {
+            Self::sent(Outcome::HttpProtocolError, "the answer is not valid HTTP")
+        } else if error.is_timeout() {
+            Self::sent(Outcome::ConnectionReadTimeout, "the upstream stopped answering")
+        } else {
+            Self::sent(Outcome::ConnectionTerminated, "the upstream closed the connection before answering")
+        }
+    }
+}

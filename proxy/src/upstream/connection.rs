@@ -1,0 +1,148 @@
+//! One connection to an endpoint and how it is driven.
+//!
+//! An HTTP/1.1 connection has no task of its own: whoever has it on loan polls it, first for the head of the
+//! answer, then from the body of the reply. That saves two task switches a request, notices a closed connection
+//! when it is taken from the pool, and closes the socket the moment the exchange is dropped. An HTTP/2
+//! connection is shared, so it has a task.
+
+use std::cell::Cell;
+use std::future::Future;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, Waker};
+
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::TokioIo;
+use outrigger_filters::clock::Nanos;
+
+use super::cluster::Endpoint;
+use super::pool::Slot;
+use super::stream::Stream;
+use crate::pipeline::inflow::RequestBody;
+use crate::worker::LocalExecutor;
+
+/// Fields and bytes of an answer's head that are accepted.
+const MAX_HEADERS: usize = 200;
+const MAX_HEAD_BYTES: usize = 128 * 1024;
+/// What one HTTP/2 stream and one connection may have in flight towards us: bounds memory, feeds fast bodies.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+
+type Driver = http1::upgrades::UpgradeableConnection<TokioIo<Stream>, RequestBody>;
+pub(crate) type SendResult = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
+
+/// Counts a connection or a request of an endpoint while it lives.
+#[derive(Debug)]
+pub(crate) struct Counted(Arc<Endpoint>, Kind);
+
+#[derive(Clone, Copy, Debug)]
+enum Kind {
+    Connection,
+    Request,
+}
+
+impl Counted {
+    pub(crate) fn connection(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.open.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint), Kind::Connection)
+    }
+
+    pub(crate) fn request(endpoint: &Arc<Endpoint>) -> Self {
+        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(endpoint), Kind::Request)
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        let gauge = match self.1 {
+            Kind::Connection => &self.0.open,
+            Kind::Request => &self.0.in_flight,
+        };
+        gauge.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// An HTTP/1.1 connection, used by one exchange at a time.
+pub(crate) struct H1 {
+    send: http1::SendRequest<RequestBody>,
+    /// None once it has ended.
+    driver: Option<Pin<Box<Driver>>>,
+    /// When it was last given back.
+    pub(crate) idle_since: Nanos,
+    _held: (Slot, Counted),
+}
+
+impl H1 {
+    pub(crate) async fn handshake(stream: Stream, held: (Slot, Counted)) -> hyper::Result<Self> {
+        let (send, connection) = http1::Builder::new()
+            .max_headers(MAX_HEADERS)
+            .max_buf_size(MAX_HEAD_BYTES)
+            .handshake(TokioIo::new(stream))
+            .await?;
+        let driver = Some(Box::pin(connection.with_upgrades()));
+        Ok(Self { send, driver, idle_since: Nanos(0), _held: held })
+    }
+
+    /// Moves bytes. Ready once the connection has ended.
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(driver) = &mut self.driver else { return Poll::Ready(()) };
+        let ended = driver.as_mut().poll(cx).is_ready();
+        if ended {
+            self.driver = None;
+        }
+        if ended { Poll::Ready(()) } else { Poll::Pending }
+    }
+
+    /// True if another request may be sent: the last answer is complete and the endpoint has not closed.
+    pub(crate) fn is_reusable(&mut self) -> bool {
+        // Nobody is to be woken: an idle connection is looked at when it is wanted.
+        self.poll_drive(&mut Context::from_waker(Waker::noop())).is_pending() && self.send.is_ready()
+    }
+
+    pub(crate) fn send(&mut self, request: Request<RequestBody>) -> impl Future<Output = SendResult> + use<> {
+        self.send.try_send_request(request)
+    }
+}
+
+/// A shared HTTP/2 connection.
+pub(crate) struct H2 {
+    send: http2::SendRequest<RequestBody>,
+    pub(crate) streams: Cell<usize>,
+}
+
+impl H2 {
+    /// Speaks HTTP/2 on `stream`; `held` is let go when the connection is over.
+    pub(crate) async fn handshake(stream: Stream, held: (Slot, Counted)) -> hyper::Result<Rc<Self>> {
+        let (send, connection) = http2::Builder::new(LocalExecutor)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_header_list_size(u32::try_from(MAX_HEAD_BYTES).unwrap_or(u32::MAX))
+            .handshake(TokioIo::new(stream))
+            .await?;
+        tokio::task::spawn_local(async move {
+            // How it ended, the requests on it have learnt already.
+            let _ = connection.await;
+            drop(held);
+        });
+        Ok(Rc::new(Self { send, streams: Cell::new(0) }))
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        !self.send.is_closed()
+    }
+
+    pub(crate) async fn send(&self, request: Request<RequestBody>) -> SendResult {
+        let mut send = self.send.clone();
+        send.try_send_request(request).await
+    }
+
+    /// Streams the endpoint accepts at once, as far as it has said.
+    pub(crate) fn capacity(&self) -> usize {
+        self.send.current_max_send_streams()
+    }
+}

@@ -1,0 +1,271 @@
+//! One worker's connections to one endpoint: idle ones to reuse, a bound on all, a bounded line of waiters.
+//!
+//! Nothing here is shared between workers, so nothing is locked. The bound of the policy is split among them.
+
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
+use std::rc::{Rc, Weak};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use outrigger_filters::clock::Nanos;
+use outrigger_filters::outcome::Outcome;
+use tokio::sync::oneshot;
+
+use super::cluster::{Cluster, Endpoint};
+use super::connection::{Counted, H1, H2};
+use super::dial;
+use crate::failure::Failure;
+
+/// Requests waiting for a connection of one endpoint, for each worker; the next one is refused.
+const MAX_WAITING: usize = 1024;
+
+/// One worker's share of an endpoint.
+pub(crate) struct EndpointPool {
+    pub(crate) endpoint: Arc<Endpoint>,
+    bounds: Cell<Bounds>,
+    idle: RefCell<Vec<Box<H1>>>,
+    shared: RefCell<Vec<Rc<H2>>>,
+    open: Cell<usize>,
+    connecting: Cell<usize>,
+    waiting: RefCell<VecDeque<oneshot::Sender<Option<Box<H1>>>>>,
+}
+
+/// What the policy allows this worker.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Bounds {
+    pub(crate) connections: usize,
+    pub(crate) connecting: usize,
+    pub(crate) keepalive: Duration,
+}
+
+impl EndpointPool {
+    pub(crate) fn new(endpoint: &Arc<Endpoint>, bounds: Bounds) -> Rc<Self> {
+        Rc::new(Self {
+            endpoint: Arc::clone(endpoint),
+            bounds: Cell::new(bounds),
+            idle: RefCell::default(),
+            shared: RefCell::default(),
+            open: Cell::new(0),
+            connecting: Cell::new(0),
+            waiting: RefCell::default(),
+        })
+    }
+
+    pub(crate) fn set_bounds(&self, bounds: Bounds) {
+        self.bounds.set(bounds);
+    }
+
+    pub(crate) fn idle_count(&self) -> usize {
+        self.idle.borrow().len()
+    }
+
+    /// A connection that is ready now, if there is one.
+    pub(crate) fn ready(self: &Rc<Self>, now: Nanos) -> Option<Lease> {
+        if let Some(h2) = self.open_h2() {
+            return Some(Lease::shared(h2, self));
+        }
+        loop {
+            let mut h1 = self.idle.borrow_mut().pop()?;
+            let fresh = now.since(h1.idle_since) < self.bounds.get().keepalive;
+            if fresh && h1.is_reusable() {
+                return Some(Lease::own(h1, self, true));
+            }
+        }
+    }
+
+    /// A connection: a new one while the bound allows it, else the next one given back.
+    ///
+    /// Bounded in time by the caller.
+    pub(crate) async fn connect(self: &Rc<Self>, cluster: &Cluster) -> Result<Lease, Failure> {
+        loop {
+            let bounds = self.bounds.get();
+            if self.open.get() < bounds.connections && self.connecting.get() < bounds.connecting {
+                return self.open(cluster).await;
+            }
+            match self.wait()?.await {
+                Ok(Some(h1)) => return Ok(Lease::own(h1, self, true)),
+                // Room for a new one; or it may be that the shared connection has room again.
+                Ok(None) | Err(_) => {
+                    if let Some(h2) = self.open_h2() {
+                        return Ok(Lease::shared(h2, self));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Closes what has idled too long or was closed by the endpoint.
+    pub(crate) fn sweep(self: &Rc<Self>, now: Nanos) {
+        let keepalive = self.bounds.get().keepalive;
+        // Taken out first: a connection that closes tells the pool so.
+        let mut idle = std::mem::take(&mut *self.idle.borrow_mut());
+        idle.retain_mut(|h1| now.since(h1.idle_since) < keepalive && h1.is_reusable());
+        self.idle.borrow_mut().append(&mut idle);
+        self.shared.borrow_mut().retain(|h2| h2.is_open());
+    }
+
+    fn open_h2(&self) -> Option<Rc<H2>> {
+        let shared = self.shared.borrow();
+        let room = |h2: &&Rc<H2>| h2.is_open() && h2.streams.get() < h2.capacity();
+        shared.iter().find(room).map(Rc::clone)
+    }
+
+    async fn open(self: &Rc<Self>, cluster: &Cluster) -> Result<Lease, Failure> {
+        let (slot, connecting) = (Slot::take(self), Connecting::begin(self));
+        let (stream, is_h2) = dial::dial(cluster, &self.endpoint.address).await?;
+        let counted = Counted::connection(&self.endpoint);
+        let failed = |_| Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the handshake");
+        if !is_h2 {
+            let h1 = H1::handshake(stream, (slot, counted)).await.map_err(failed)?;
+            return Ok(Lease::own(Box::new(h1), self, false));
+        }
+        let h2 = H2::handshake(stream, (slot, counted)).await.map_err(failed)?;
+        drop(connecting);
+        self.shared.borrow_mut().push(Rc::clone(&h2));
+        // Whoever waits may share it.
+        for waiter in std::mem::take(&mut *self.waiting.borrow_mut()) {
+            let _ = waiter.send(None);
+        }
+        Ok(Lease::shared(h2, self))
+    }
+
+    fn wait(&self) -> Result<oneshot::Receiver<Option<Box<H1>>>, Failure> {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() >= MAX_WAITING {
+            waiting.retain(|waiter| !waiter.is_closed());
+        }
+        if waiting.len() >= MAX_WAITING {
+            return Err(Failure::unsent(Outcome::ConnectionLimitReached, "too many wait for a connection"));
+        }
+        let (sender, receiver) = oneshot::channel();
+        waiting.push_back(sender);
+        Ok(receiver)
+    }
+
+    /// Takes a connection back: to the next waiter, or to rest.
+    fn give_back(&self, mut h1: Box<H1>, now: Nanos) {
+        h1.idle_since = now;
+        loop {
+            let Some(waiter) = self.waiting.borrow_mut().pop_front() else { break };
+            match waiter.send(Some(h1)) {
+                Ok(()) => return,
+                Err(Some(returned)) => h1 = returned,
+                Err(None) => return,
+            }
+        }
+        self.idle.borrow_mut().push(h1);
+    }
+
+    /// There is room for another connection or stream.
+    fn wake_one(&self) {
+        while let Some(waiter) = self.waiting.borrow_mut().pop_front() {
+            if waiter.send(None).is_ok() {
+                return;
+            }
+        }
+    }
+}
+
+/// One connection of the bound, open or being opened.
+pub(crate) struct Slot(Weak<EndpointPool>);
+
+impl Slot {
+    fn take(pool: &Rc<EndpointPool>) -> Self {
+        pool.open.set(pool.open.get().saturating_add(1));
+        Self(Rc::downgrade(pool))
+    }
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(pool) = self.0.upgrade() {
+            pool.open.set(pool.open.get().saturating_sub(1));
+            pool.wake_one();
+        }
+    }
+}
+
+/// One connection being opened.
+struct Connecting<'a>(&'a EndpointPool);
+
+impl<'a> Connecting<'a> {
+    fn begin(pool: &'a EndpointPool) -> Self {
+        pool.connecting.set(pool.connecting.get().saturating_add(1));
+        Self(pool)
+    }
+}
+
+impl Drop for Connecting<'_> {
+    fn drop(&mut self) {
+        self.0.connecting.set(self.0.connecting.get().saturating_sub(1));
+        self.0.wake_one();
+    }
+}
+
+/// A connection on loan to one exchange. Dropped without [`Lease::finish`], an HTTP/1.1 connection is closed
+/// and an HTTP/2 stream reset.
+pub(crate) struct Lease {
+    pub(crate) carrier: Carrier,
+    /// It has carried a request before, so the endpoint may have closed it without our knowing.
+    pub(crate) reused: bool,
+    pool: Rc<EndpointPool>,
+    _counted: Counted,
+}
+
+/// What carries the exchange.
+pub(crate) enum Carrier {
+    Own(Box<H1>),
+    Shared(Rc<H2>),
+    /// Given back.
+    Returned,
+}
+
+impl Lease {
+    fn own(h1: Box<H1>, pool: &Rc<EndpointPool>, reused: bool) -> Self {
+        let counted = Counted::request(&pool.endpoint);
+        Self { carrier: Carrier::Own(h1), reused, pool: Rc::clone(pool), _counted: counted }
+    }
+
+    fn shared(h2: Rc<H2>, pool: &Rc<EndpointPool>) -> Self {
+        h2.streams.set(h2.streams.get().saturating_add(1));
+        let counted = Counted::request(&pool.endpoint);
+        Self { carrier: Carrier::Shared(h2), reused: true, pool: Rc::clone(pool), _counted: counted }
+    }
+
+    pub(crate) const fn is_h2(&self) -> bool {
+        matches!(self.carrier, Carrier::Shared(_))
+    }
+
+    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
+        &self.pool.endpoint
+    }
+
+    /// Moves bytes of a connection that has no task. Ready once it has ended.
+    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        match &mut self.carrier {
+            Carrier::Own(h1) => h1.poll_drive(cx),
+            Carrier::Shared(_) | Carrier::Returned => Poll::Pending,
+        }
+    }
+
+    /// The answer is complete: the connection goes back to the pool if it can serve again.
+    pub(crate) fn finish(&mut self, now: Nanos) {
+        if let Carrier::Own(h1) = &mut self.carrier
+            && h1.is_reusable()
+            && let Carrier::Own(h1) = std::mem::replace(&mut self.carrier, Carrier::Returned)
+        {
+            self.pool.give_back(h1, now);
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Carrier::Shared(h2) = &self.carrier {
+            h2.streams.set(h2.streams.get().saturating_sub(1));
+            self.pool.wake_one();
+        }
+    }
+}
