@@ -1,1 +1,2 @@
 //! The Outrigger sidecar.
+pub mod hygiene;

@@ -1,0 +1,22 @@
+//! What a request must look like before anything is decided about it, and what is cleaned before it leaves.
+//!
+//! Everything here is a pure function or a small state machine: no I/O, no clock, no runtime. The order
+//! on an inbound HTTP/1 connection is
+//!
+//! 1. [`guard`] judges the socket's bytes before the HTTP parser sees them (request smuggling),
+//! 2. [`path`] refuses paths that two programs could read in two ways (policy bypass),
+//! 3. [`hop`] removes what belongs to one connection only, and what an untrusted peer may not say,
+//! 4. [`forwarded`] says who asked, [`trace`] and [`request_id`] say which request this is.
+//!
+//! Hop-by-hop and untrusted fields are removed *before* routing, so policies and the app see the same request.
+mod chunk;
+mod class;
+mod field;
+pub mod guard;
+mod head;
+mod host;
+mod lines;
+mod malformed;
+mod target;
+
+pub use malformed::Malformed;

@@ -1,0 +1,126 @@
+//! Which bytes may stand where: one table of 256 flags (RFC 9110 §5.6, RFC 3986 §2-3).
+
+/// `tchar`: methods, field names, extension names.
+pub(crate) const TOKEN: u8 = 1;
+/// Field values: visible, space, tab and obs-text.
+pub(crate) const VALUE: u8 = 1 << 1;
+/// `pchar` and `/`: the path of a target.
+pub(crate) const PATH: u8 = 1 << 2;
+/// The query of a target: RFC 3986 plus what browsers send unescaped (``[ ] \ ^ ` { | }``).
+pub(crate) const QUERY: u8 = 1 << 3;
+/// A registered name, without percent-encoding and commas.
+pub(crate) const HOST: u8 = 1 << 4;
+/// `unreserved`: what is the same with and without percent-encoding.
+pub(crate) const UNRESERVED: u8 = 1 << 5;
+/// Visible ASCII, 0x21 to 0x7e.
+pub(crate) const VISIBLE: u8 = 1 << 6;
+
+static CLASS: [u8; 256] = build();
+
+/// Whether `byte` has any of the flags in `class`.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "a u8 cannot leave a table of 256")]
+pub(crate) fn is(byte: u8, class: u8) -> bool {
+    CLASS[byte as usize] & class != 0
+}
+
+/// Whether every byte has the class; true for nothing at all.
+#[inline]
+pub(crate) fn all(bytes: &[u8], class: u8) -> bool {
+    bytes.iter().all(|&byte| is(byte, class))
+}
+
+/// Whether a field value is free of control characters other than tab. Eight bytes at a time.
+#[inline]
+pub(crate) fn is_field_value(value: &[u8]) -> bool {
+    let (words, tail) = value.as_chunks::<8>();
+    words.iter().all(|word| is_plain(u64::from_le_bytes(*word)) || all(word, VALUE)) && all(tail, VALUE)
+}
+
+/// No byte of the word is below 0x20 or equal to 0x7f. (The usual "has a byte less than n" subtraction: the
+/// borrow can only come from a byte that is itself a hit, so the answer is exact.)
+#[inline(always)]
+const fn is_plain(word: u64) -> bool {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    const HIGH: u64 = 0x80 * EACH;
+    let below_space = word.wrapping_sub(0x20 * EACH) & !word;
+    let from_del = word ^ (0x7f * EACH);
+    let is_del = from_del.wrapping_sub(EACH) & !from_del;
+    (below_space | is_del) & HIGH == 0
+}
+
+#[expect(clippy::indexing_slicing, reason = "evaluated at compile time")]
+const fn build() -> [u8; 256] {
+    let mut table = [0; 256];
+    let mut index = 0;
+    while index < 256 {
+        table[index] = flags(index as u8);
+        index += 1;
+    }
+    table
+}
+
+const fn flags(byte: u8) -> u8 {
+    let unreserved = byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+    let sub_delim =
+        matches!(byte, b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b',' | b';' | b'=');
+    let path = unreserved || sub_delim || matches!(byte, b'%' | b':' | b'@' | b'/');
+    let raw_query = matches!(byte, b'?' | b'[' | b']' | b'\\' | b'^' | b'`' | b'{' | b'|' | b'}');
+    let token = byte.is_ascii_alphanumeric()
+        || matches!(
+            byte,
+            b'!' | b'#'
+                | b'$'
+                | b'%'
+                | b'&'
+                | b'\''
+                | b'*'
+                | b'+'
+                | b'-'
+                | b'.'
+                | b'^'
+                | b'_'
+                | b'`'
+                | b'|'
+                | b'~'
+        );
+    let value = byte == b'\t' || (byte >= b' ' && byte != 0x7f);
+    let visible = byte > b' ' && byte < 0x7f;
+    flag(token, TOKEN)
+        | flag(value, VALUE)
+        | flag(path, PATH)
+        | flag(path || raw_query, QUERY)
+        | flag(unreserved || (sub_delim && byte != b','), HOST)
+        | flag(unreserved, UNRESERVED)
+        | flag(visible, VISIBLE)
+}
+
+const fn flag(set: bool, class: u8) -> u8 {
+    if set { class } else { 0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn words_and_single_bytes_agree_about_every_byte_in_every_place() {
+        for byte in 0..=255u8 {
+            for place in 0..8 {
+                for neighbour in [b'a', 0xff, 0x80, 0x20, 0x7e] {
+                    let mut value = [neighbour; 8];
+                    value[place] = byte;
+                    assert_eq!(is_field_value(&value), all(&value, VALUE), "{byte:#x} at {place}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn tokens_have_no_separators() {
+        for byte in b"()<>@,;:\\\"/[]?={} \t\0\x7f\x80\xff" {
+            assert!(!is(*byte, TOKEN), "{byte:#x}");
+        }
+        assert!(all(b"!#$%&'*+-.^_`|~09azAZ", TOKEN));
+    }
+}
