@@ -51,6 +51,11 @@ impl Timer {
         self.alarm.poll_at(cx, &self.home.clock, at)
     }
 
+    /// Whether it has been asked for anything yet.
+    pub(crate) const fn is_set(&self) -> bool {
+        self.alarm.0.is_some()
+    }
+
     /// Waits until `at`.
     pub(crate) async fn until(&mut self, at: Nanos) {
         std::future::poll_fn(|cx| self.poll_at(cx, at)).await;

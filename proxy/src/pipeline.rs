@@ -1,0 +1,276 @@
+//! The life of a request, top to bottom.
+//!
+//! ```text
+//! request → clean? → snapshot → side and route → exchange begins → gates → forward → reply
+//!                                                                  (record, at the end of the reply's body)
+//! ```
+
+pub(crate) mod exchange;
+pub(crate) mod forward;
+pub(crate) mod inflow;
+pub(crate) mod outflow;
+mod outgoing;
+mod target;
+mod tunnel;
+
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::{HeaderValue, Method, Request, Response, header};
+use hyper::body::{Body, Incoming};
+use outrigger_filters::chain::Chain;
+use outrigger_filters::clock::Nanos;
+use outrigger_filters::outcome::Outcome;
+use outrigger_filters::request::RequestView;
+
+use crate::failure::Failure;
+use crate::respond::{self, Refusal};
+use crate::router::Target;
+use crate::server::connection::Connection;
+use crate::snapshot::Route;
+use crate::worker::{Bound, Lane};
+
+use exchange::{Exchange, Head};
+use inflow::{Progress, RequestBody};
+use outflow::{Limits, Outflow, ReplyBody};
+
+/// What stands in the way of an answer from upstream.
+pub(crate) enum Stop {
+    /// Refused by a policy; the rule counts from the first of its chain.
+    Rejected(outrigger_filters::filter::Rejection, &'static str),
+    /// Refused as it stands.
+    Refused(Refusal),
+    /// Tried, without success.
+    Failed(Failure),
+}
+
+/// Answers one request. Never fails: what goes wrong becomes an answer.
+pub(crate) async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<ReplyBody> {
+    let started = connection.worker.now();
+    let (parts, body) = request.into_parts();
+    let request = Request::from_parts(parts, ());
+    let found = target::find(&connection, &request, started);
+    let (mut exchange, found) = match found {
+        Ok(found) => (found.exchange, found.place),
+        Err((exchange, refusal)) => return respond::stop(exchange, body, &Stop::Refused(refusal), None),
+    };
+    let route = Arc::clone(&found.route);
+    match run(&connection, &mut exchange, &found, request, body).await {
+        Ok(Reached::Reply(answer)) => reply(exchange, &route, *answer),
+        Ok(Reached::Switched(response)) => tunnel::open(&connection, exchange, &route, response),
+        Err((stop, body)) => {
+            let upgrade_refused = connection.signals.clone();
+            upgrade_refused.resume();
+            respond::stop_with(exchange, body, &stop, Some(&route))
+        }
+    }
+}
+
+/// Where a request goes.
+pub(crate) struct Place {
+    pub(crate) bound: Rc<Bound>,
+    pub(crate) lane: Option<Rc<Lane>>,
+    pub(crate) route: Arc<Route>,
+    pub(crate) rank: usize,
+}
+
+/// What became of a request that was sent.
+enum Reached {
+    Reply(Box<forward::Answer>),
+    Switched(tunnel::Switch),
+}
+
+type Stopped = (Stop, Option<Incoming>);
+
+async fn run(
+    connection: &Rc<Connection>,
+    exchange: &mut Exchange,
+    place: &Place,
+    mut request: Request<()>,
+    body: Incoming,
+) -> Result<Reached, Stopped> {
+    if let Err(rejected) = gates(connection, exchange, place, &request).await {
+        return Err((rejected, Some(body)));
+    }
+    let Some(lane) = &place.lane else {
+        let failure = Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
+        return Err((Stop::Failed(failure), Some(body)));
+    };
+    let upgrade = match outgoing::prepare(connection, exchange, lane, &mut request) {
+        Ok(upgrade) => upgrade,
+        Err(refusal) => return Err((Stop::Refused(refusal), Some(body))),
+    };
+    let side = place.bound.side();
+    let plan = forward::Plan {
+        lane,
+        series: side.attempts,
+        timeouts: place.route.timeouts,
+        total_at: exchange.started.after(place.route.timeouts.total),
+        upgrade: upgrade.is_some(),
+    };
+    let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
+    let body = match &progress {
+        Some(progress) => RequestBody::streaming(body, progress, exchange.worker.clock),
+        None => RequestBody::Empty,
+    };
+    let sent = forward::send(exchange, &plan, request.map(|()| body), progress.as_deref()).await;
+    if let Some(progress) = &progress {
+        exchange.record.bytes_in = progress.bytes.get();
+    }
+    let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
+    match upgrade {
+        Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+            Ok(Reached::Switched(tunnel::Switch { client, answer }))
+        }
+        Some(_) => {
+            connection.signals.resume();
+            Ok(Reached::Reply(Box::new(answer)))
+        }
+        None if answer.response.status().is_informational() => {
+            let failure = Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
+            Err((Stop::Failed(failure), None))
+        }
+        None => Ok(Reached::Reply(Box::new(answer))),
+    }
+}
+
+/// A client that broke off because we found its body malformed gets told so.
+fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
+    match connection.signals.trouble() {
+        Some(trouble) if failure.outcome == Outcome::ClientCancelled => Stop::Refused(Refusal::Trouble(trouble)),
+        _ => Stop::Failed(failure),
+    }
+}
+
+/// Asks the gates of the route, then those of its dependency, and waits if one paces the request.
+async fn gates(
+    connection: &Connection,
+    exchange: &mut Exchange,
+    place: &Place,
+    request: &Request<()>,
+) -> Result<(), Stop> {
+    let mut not_before = Nanos::default();
+    for gates in [&place.route.gates, &place.route.upstream_gates] {
+        if gates.is_empty() {
+            continue;
+        }
+        let admitted = admit(connection, exchange, place, request, gates)?;
+        not_before = not_before.max(admitted.not_before());
+        exchange.hold(admitted);
+    }
+    if not_before > exchange.started {
+        let now = exchange.worker.now();
+        exchange.worker.timer().until(not_before).await;
+        exchange.record.timings.queue = exchange::micros(now, exchange.worker.now());
+    }
+    Ok(())
+}
+
+fn admit(
+    connection: &Connection,
+    exchange: &mut Exchange,
+    place: &Place,
+    request: &Request<()>,
+    gates: &Arc<Chain>,
+) -> Result<outrigger_filters::chain::Admitted, Stop> {
+    let path = request.uri().path();
+    let params = match place.route.has_params {
+        true => place.bound.side().router.path_params(place.rank, path),
+        false => Vec::new(),
+    };
+    let view = RequestView {
+        method: request.method(),
+        path,
+        query: request.uri().query(),
+        headers: request.headers(),
+        client_ip: exchange.client,
+        spiffe_id: connection.spiffe_id.as_deref(),
+        route: &place.route.name,
+        path_params: &params,
+        worker: exchange.worker.telemetry.index(),
+    };
+    gates.admit(&view, exchange.started).map_err(|rejection| {
+        let first = exchange.rules_held();
+        exchange.record.rule = rejection.rule.0.saturating_add(first).saturating_add(1);
+        Stop::Rejected(rejection, rejection.reason)
+    })
+}
+
+/// Passes the answer on.
+fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) -> Response<ReplyBody> {
+    let forward::Answer { response, mut lease, mut attempt } = answer;
+    let (mut parts, incoming) = response.into_parts();
+    let now = exchange.worker.now();
+    exchange.answered(parts.status.as_u16(), true, now);
+    if crate::hygiene::hop::strip_response(&mut parts.headers, false).is_err() {
+        let failure = Failure::sent(Outcome::HttpProtocolError, "the answer's Connection header names a vital field");
+        attempt.end(&mut exchange, failure.outcome, now);
+        return respond::stop_with(exchange, None, &Stop::Failed(failure), Some(route));
+    }
+    outgoing::decorate(&exchange, &mut parts.headers, parts.version);
+    parts.version = http::Version::HTTP_11;
+    let (outcome, awaits_grpc_status) = classify(&parts, &incoming);
+    if incoming.is_end_stream() {
+        attempt.end(&mut exchange, outcome, now);
+        exchange.finish(outcome, now);
+        lease.finish(now);
+        return Response::from_parts(parts, ReplyBody::Empty);
+    }
+    let limits = limits(&exchange, route, &parts.headers);
+    let outflow = Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status));
+    Response::from_parts(parts, ReplyBody::Upstream(outflow))
+}
+
+/// What the answer says so far, and whether a gRPC status is still to come.
+fn classify(parts: &http::response::Parts, incoming: &Incoming) -> (Outcome, bool) {
+    let outcome = match parts.status.as_u16() {
+        ..400 => Outcome::Ok,
+        400..500 => Outcome::ClientError,
+        _ => Outcome::Upstream5xx,
+    };
+    if outcome != Outcome::Ok || !is_grpc(parts.headers.get(header::CONTENT_TYPE)) {
+        return (outcome, false);
+    }
+    match outflow::grpc_outcome(&parts.headers) {
+        Some(outcome) => (outcome, false),
+        None if incoming.is_end_stream() => (Outcome::HttpResponseIncomplete, false),
+        None => (Outcome::Ok, true),
+    }
+}
+
+/// Streams may last; everything else ends within the total time.
+fn limits(exchange: &Exchange, route: &Route, headers: &http::HeaderMap) -> Limits {
+    let kind = headers.get(header::CONTENT_TYPE);
+    let is_stream =
+        is_grpc(kind) || kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
+    if is_stream {
+        return Limits { total_at: None, idle: route.timeouts.stream_idle };
+    }
+    let total_at = Some(exchange.started.after(route.timeouts.total));
+    Limits { total_at, idle: route.timeouts.body_idle }
+}
+
+pub(crate) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
+    content_type.is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
+}
+
+/// The part of a request that routes are chosen by.
+pub(crate) fn routing<'a>(request: &'a Request<()>, host: &'a str) -> Target<'a> {
+    let uri = request.uri();
+    Target { method: request.method(), host, path: uri.path(), query: uri.query(), headers: request.headers() }
+}
+
+pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {
+    Head {
+        method: request.method().clone(),
+        uri: request.uri().clone(),
+        version: request.version(),
+        host: request.headers().get(header::HOST).cloned(),
+        client,
+    }
+}
+
+/// TRACE and CONNECT are for the proxy itself or for nobody.
+pub(crate) fn is_refused_method(method: &Method) -> bool {
+    *method == Method::CONNECT
+}

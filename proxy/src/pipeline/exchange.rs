@@ -1,0 +1,148 @@
+//! One request from its head to the last byte of its answer, and the one record of it.
+//!
+//! An exchange is begun once and finished once: explicitly, or by being dropped, which means that the client
+//! left. It travels inside the response's body, so what it holds (permits, counters, the record) is settled at
+//! the end of the stream and not at its head.
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use http::{HeaderValue, Method, Uri, Version};
+use outrigger_filters::chain::Admitted;
+use outrigger_filters::clock::Nanos;
+use outrigger_filters::outcome::Outcome;
+
+use crate::hygiene::trace::TraceContext;
+use crate::server::io::Signals;
+use crate::telemetry::{Detail, Flags, Record, RouteSeries};
+use crate::worker::Worker;
+
+/// What a request is known by before it has a route.
+pub(crate) struct Head {
+    pub(crate) method: Method,
+    pub(crate) uri: Uri,
+    pub(crate) version: Version,
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) client: IpAddr,
+}
+
+/// A request in flight.
+pub(crate) struct Exchange {
+    pub(crate) worker: Rc<Worker>,
+    pub(crate) record: Record,
+    pub(crate) started: Nanos,
+    pub(crate) is_grpc: bool,
+    pub(crate) uri: Uri,
+    pub(crate) host: Option<HeaderValue>,
+    pub(crate) client: IpAddr,
+    pub(crate) request_id: Option<HeaderValue>,
+    pub(crate) trace: TraceContext,
+    /// For the log: why, where the outcome alone does not say.
+    pub(crate) detail: &'static str,
+    signals: Arc<Signals>,
+    admitted: [Option<Admitted>; 2],
+    finished: bool,
+}
+
+impl Exchange {
+    pub(crate) fn begin(
+        worker: &Rc<Worker>,
+        signals: &Arc<Signals>,
+        (series, generation): (RouteSeries, u64),
+        head: Head,
+        started: Nanos,
+    ) -> Box<Self> {
+        let mut record = series.record(worker.wall_ms(started), generation);
+        record.method = (&head.method).into();
+        record.proto = head.version.into();
+        worker.telemetry.begin(record.direction);
+        signals.in_flight.fetch_add(1, Ordering::Relaxed);
+        Box::new(Self {
+            worker: Rc::clone(worker),
+            record,
+            started,
+            is_grpc: false,
+            uri: head.uri,
+            host: head.host,
+            client: head.client,
+            request_id: None,
+            trace: TraceContext::default(),
+            detail: "",
+            signals: Arc::clone(signals),
+            admitted: [None, None],
+            finished: false,
+        })
+    }
+
+    /// Holds what a chain admitted until the end.
+    pub(crate) fn hold(&mut self, admitted: Admitted) {
+        self.record.shadow |= admitted.shadowed() << self.rules_held();
+        match &mut self.admitted {
+            [free @ None, _] | [_, free] => *free = Some(admitted),
+        }
+    }
+
+    /// Rules of the chains passed so far: where the next chain's rules begin in the record.
+    pub(crate) fn rules_held(&self) -> u16 {
+        let rules = self.admitted.iter().flatten().map(|admitted| admitted.rule_count());
+        u16::try_from(rules.sum::<usize>()).unwrap_or(u16::MAX)
+    }
+
+    /// What passed, for headers about it.
+    pub(crate) fn admitted(&self) -> impl Iterator<Item = &Admitted> {
+        self.admitted.iter().flatten()
+    }
+
+    /// The head of the answer is on its way.
+    pub(crate) fn answered(&mut self, status: u16, from_upstream: bool, now: Nanos) {
+        self.record.status = status;
+        self.record.timings.ttfb = micros(self.started, now);
+        self.record.flags = self.record.flags.with(Flags::RESPONSE_STARTED);
+        if from_upstream {
+            self.record.flags = self.record.flags.with(Flags::FROM_UPSTREAM);
+        }
+    }
+
+    /// It is over.
+    pub(crate) fn finish(&mut self, outcome: Outcome, now: Nanos) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        self.record.outcome = outcome;
+        self.record.timings.total = micros(self.started, now);
+        if self.record.timings.ttfb == 0 {
+            self.record.timings.ttfb = self.record.timings.total;
+        }
+        for admitted in self.admitted.iter_mut().filter_map(Option::take) {
+            admitted.settle(outcome, now);
+        }
+        self.signals.in_flight.fetch_sub(1, Ordering::Relaxed);
+        let text = |value: &Option<HeaderValue>| value.clone();
+        let (host, request_id) = (text(&self.host), text(&self.request_id));
+        let detail = Detail {
+            path: self.uri.path(),
+            client: Some(self.client),
+            host: host.as_ref().map_or(b"", HeaderValue::as_bytes),
+            request_id: request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
+            detail: self.detail,
+        };
+        self.worker.telemetry.finish(&self.record, &detail);
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if !self.finished {
+            self.record.flags = self.record.flags.with(Flags::CLIENT_CANCELLED);
+            let now = self.worker.now();
+            self.finish(Outcome::ClientCancelled, now);
+        }
+    }
+}
+
+/// Microseconds from `start` to `end`, for a record.
+pub(crate) fn micros(start: Nanos, end: Nanos) -> u32 {
+    u32::try_from(end.since(start).as_micros()).unwrap_or(u32::MAX)
+}

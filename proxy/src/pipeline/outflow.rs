@@ -1,0 +1,200 @@
+//! The answer's body on its way to the client: streamed, counted, bounded in time, and the end of the exchange.
+
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use outrigger_filters::clock::Nanos;
+use outrigger_filters::outcome::Outcome;
+
+use super::exchange::Exchange;
+use super::forward::Try;
+use crate::timer::Timer;
+use crate::upstream::pool::Lease;
+
+/// The body of a response we send.
+pub(crate) enum ReplyBody {
+    Empty,
+    Full(Bytes),
+    Upstream(Box<Outflow>),
+}
+
+/// A body that comes from the upstream.
+pub(crate) struct Outflow {
+    incoming: Incoming,
+    lease: Lease,
+    exchange: Box<Exchange>,
+    attempt: Try,
+    timer: Timer,
+    limits: Limits,
+    /// What the exchange comes to if the rest arrives.
+    outcome: Outcome,
+    /// A gRPC answer whose status is still to come in the trailers.
+    awaits_grpc_status: bool,
+    progress: Option<Nanos>,
+}
+
+/// When a body has taken too long.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Limits {
+    /// None for streams.
+    pub(crate) total_at: Option<Nanos>,
+    pub(crate) idle: Duration,
+}
+
+/// The answer broke off. The client's connection is closed so that it can tell.
+#[derive(Debug, thiserror::Error)]
+#[error("{0}")]
+pub(crate) struct Broken(&'static str);
+
+impl Outflow {
+    pub(crate) fn new(
+        incoming: Incoming,
+        lease: Lease,
+        exchange: Box<Exchange>,
+        attempt: Try,
+        (limits, outcome, awaits_grpc_status): (Limits, Outcome, bool),
+    ) -> Box<Self> {
+        let timer = exchange.worker.timer();
+        let progress = None;
+        Box::new(Self {
+            incoming,
+            lease,
+            exchange,
+            attempt,
+            timer,
+            limits,
+            outcome,
+            awaits_grpc_status,
+            progress,
+        })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        if polled.is_pending() {
+            // The bytes may be waiting in the socket: this task is the one that reads it.
+            let _ = self.lease.poll_drive(cx);
+            polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        }
+        match polled {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.passed(&frame);
+                if self.incoming.is_end_stream() {
+                    self.complete();
+                }
+                Poll::Ready(Some(Ok(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => {
+                let why = "the upstream broke off its answer";
+                Poll::Ready(Some(Err(self.fail(Outcome::HttpResponseIncomplete, why))))
+            }
+            Poll::Ready(None) => {
+                self.complete();
+                Poll::Ready(None)
+            }
+            Poll::Pending => self.poll_late(cx).map(|broken| Some(Err(broken))),
+        }
+    }
+
+    fn passed(&mut self, frame: &Frame<Bytes>) {
+        if let Some(data) = frame.data_ref() {
+            let bytes = &mut self.exchange.record.bytes_out;
+            *bytes = bytes.saturating_add(data.len() as u64);
+            self.progress = None;
+        } else if let Some(trailers) = frame.trailers_ref()
+            && let Some(outcome) = grpc_outcome(trailers)
+            && std::mem::take(&mut self.awaits_grpc_status)
+        {
+            self.outcome = outcome;
+        }
+    }
+
+    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Broken> {
+        let since = match self.progress {
+            Some(since) => since,
+            None => *self.progress.insert(self.exchange.worker.now()),
+        };
+        let idle_at = since.after(self.limits.idle);
+        let at = self.limits.total_at.map_or(idle_at, |total| total.min(idle_at));
+        std::task::ready!(self.timer.poll_at(cx, at));
+        Poll::Ready(if at == idle_at {
+            self.fail(Outcome::ConnectionReadTimeout, "the upstream's answer stalled")
+        } else {
+            self.fail(Outcome::HttpResponseTimeout, "the answer was not complete in the total time")
+        })
+    }
+
+    fn complete(&mut self) {
+        if std::mem::take(&mut self.awaits_grpc_status) {
+            self.outcome = Outcome::HttpResponseIncomplete;
+            self.exchange.detail = "the gRPC answer has no status";
+        }
+        self.end(self.outcome);
+        self.lease.finish(self.exchange.worker.now());
+    }
+
+    fn fail(&mut self, outcome: Outcome, why: &'static str) -> Broken {
+        self.exchange.detail = why;
+        self.end(outcome);
+        Broken(why)
+    }
+
+    fn end(&mut self, outcome: Outcome) {
+        let now = self.exchange.worker.now();
+        self.attempt.end(&mut self.exchange, outcome, now);
+        self.exchange.finish(outcome, now);
+    }
+}
+
+impl Drop for Outflow {
+    fn drop(&mut self) {
+        // Not complete: the client left. The attempt is told; the exchange tells itself.
+        let now = self.exchange.worker.now();
+        self.attempt.end(&mut self.exchange, Outcome::ClientCancelled, now);
+    }
+}
+
+/// What a gRPC status comes to, by OpenTelemetry's conventions for gRPC servers.
+pub(crate) fn grpc_outcome(headers: &HeaderMap) -> Option<Outcome> {
+    let status = headers.get("grpc-status")?.to_str().ok()?.parse::<u16>().ok()?;
+    Some(match status {
+        0 => Outcome::Ok,
+        2 | 4 | 12..=15 => Outcome::GrpcError,
+        _ => Outcome::ClientError,
+    })
+}
+
+impl Body for ReplyBody {
+    type Data = Bytes;
+    type Error = Broken;
+
+    fn poll_frame(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+        match self.get_mut() {
+            Self::Empty => Poll::Ready(None),
+            Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
+            Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
+            Self::Upstream(outflow) => outflow.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Empty => true,
+            Self::Full(bytes) => bytes.is_empty(),
+            Self::Upstream(outflow) => outflow.incoming.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Empty => SizeHint::with_exact(0),
+            Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
+            Self::Upstream(outflow) => outflow.incoming.size_hint(),
+        }
+    }
+}

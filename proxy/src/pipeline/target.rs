@@ -1,0 +1,194 @@
+//! Is the request clean, and where does it go?
+
+use std::net::IpAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+
+use http::uri::Authority;
+use http::{HeaderValue, Method, Request, Version, header};
+use outrigger_config::plan::{Discovery, Upstream};
+use outrigger_filters::clock::Nanos;
+
+use super::exchange::Exchange;
+use super::{Place, head_of, routing};
+use crate::hygiene::path;
+use crate::respond::Refusal;
+use crate::server::connection::{Connection, Door};
+use crate::server::io::Trouble;
+use crate::snapshot::{PASS, Snapshot};
+use crate::telemetry::Direction;
+use crate::worker::{Bound, Lane, Local};
+
+/// Longest path and query accepted.
+const MAX_TARGET: usize = 16 * 1024;
+
+/// A clean request with its route.
+pub(super) struct Found {
+    pub(super) exchange: Box<Exchange>,
+    pub(super) place: Place,
+}
+
+/// Checks the request and finds its route. Either way its exchange has begun.
+pub(super) fn find(
+    connection: &Rc<Connection>,
+    request: &Request<()>,
+    started: Nanos,
+) -> Result<Found, (Box<Exchange>, Refusal)> {
+    let local = connection.worker.local();
+    let client = connection.client_ip(request.headers());
+    match locate(connection, &local, request, client) {
+        Ok(place) => {
+            let series = (place.route.series, local.snapshot.generation);
+            let mut exchange =
+                Exchange::begin(&connection.worker, &connection.signals, series, head_of(request, client), started);
+            exchange.is_grpc = super::is_grpc(request.headers().get(header::CONTENT_TYPE));
+            Ok(Found { exchange, place })
+        }
+        Err(refusal) => {
+            let direction = connection.direction();
+            let series = (local.snapshot.unmatched(direction), local.snapshot.generation);
+            let exchange =
+                Exchange::begin(&connection.worker, &connection.signals, series, head_of(request, client), started);
+            Err((exchange, refusal))
+        }
+    }
+}
+
+fn locate(
+    connection: &Connection,
+    local: &Rc<Local>,
+    request: &Request<()>,
+    _client: IpAddr,
+) -> Result<Place, Refusal> {
+    if let Some(trouble) = connection.next_request() {
+        return Err(Refusal::Trouble(trouble));
+    }
+    if super::is_refused_method(request.method()) {
+        return Err(Refusal::Method);
+    }
+    let limits = &connection.worker.shared.config.limits;
+    if request.headers().len() > limits.max_headers {
+        return Err(Refusal::Trouble(Trouble::Malformed(crate::hygiene::guard::Malformed::TooManyHeaders)));
+    }
+    check_path(request)?;
+    let authority = authority(request)?;
+    let host = host_of(&authority);
+    match &connection.door {
+        Door::Inbound => place(&local.inbound, None, request, &host),
+        Door::Dependency(name) => {
+            let at = local.snapshot.by_name(name).ok_or(Refusal::UnknownHost)?;
+            place(local.dependencies.get(at).ok_or(Refusal::UnknownHost)?, None, request, &host)
+        }
+        Door::Outbound => outbound(connection, local, request, (&host, &authority)),
+    }
+}
+
+fn outbound(
+    connection: &Connection,
+    local: &Rc<Local>,
+    request: &Request<()>,
+    (host, authority): (&str, &str),
+) -> Result<Place, Refusal> {
+    if let Some(bound) = local.snapshot.by_host(host).and_then(|at| local.dependencies.get(at)) {
+        return place(bound, None, request, host);
+    }
+    let Some(pass) = &local.snapshot.pass else { return Err(Refusal::UnknownHost) };
+    let port = authority.rsplit_once(':').and_then(|(_, port)| port.parse::<u16>().ok()).unwrap_or(80);
+    let make = || {
+        let clusters = &connection.worker.shared.resources.clusters;
+        clusters.adopt(&format!("{PASS}:{host}:{port}"), &passing(host, port)).ok()
+    };
+    let lane = connection.worker.passing(&format!("{host}:{port}"), make).ok_or(Refusal::UnknownHost)?;
+    connection.worker.follow(&lane.cluster);
+    let bound = Bound { snapshot: Arc::clone(&local.snapshot), at: None, lane: Some(Rc::clone(&lane)) };
+    let rank = pass.router.find(&routing(request, host)).ok_or(Refusal::UnknownHost)?;
+    let route = pass.routes.get(rank).ok_or(Refusal::UnknownHost)?;
+    Ok(Place { bound: Rc::new(bound), lane: Some(lane), route: Arc::clone(route), rank })
+}
+
+/// A host nobody named, at its word.
+fn passing(host: &str, port: u16) -> Upstream {
+    let discovery = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
+        Ok(ip) => Discovery::Fixed(vec![outrigger_config::plan::Address::Tcp((ip, port).into())]),
+        Err(_) => Discovery::Dns { host: host.into(), port, every: std::time::Duration::from_secs(5) },
+    };
+    Upstream::new(discovery)
+}
+
+fn place(bound: &Rc<Bound>, lane: Option<Rc<Lane>>, request: &Request<()>, host: &str) -> Result<Place, Refusal> {
+    let side = bound.side();
+    let rank = side.router.find(&routing(request, host)).ok_or(Refusal::UnknownHost)?;
+    let route = side.routes.get(rank).ok_or(Refusal::UnknownHost)?;
+    let lane = lane.or_else(|| bound.lane.as_ref().map(Rc::clone));
+    Ok(Place { bound: Rc::clone(bound), lane, route: Arc::clone(route), rank })
+}
+
+fn check_path(request: &Request<()>) -> Result<(), Refusal> {
+    let uri = request.uri();
+    if uri.path() == "*" && *request.method() == Method::OPTIONS {
+        return Ok(());
+    }
+    let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
+    path::check(target, MAX_TARGET).map_err(Refusal::Path)
+}
+
+/// The one host a request is for. `Host` and an authority in the target must agree (RFC 9112 §3.2.2, where we
+/// refuse instead of ignoring one).
+fn authority(request: &Request<()>) -> Result<String, Refusal> {
+    let mut hosts = request.headers().get_all(header::HOST).iter();
+    let (host, more) = (hosts.next(), hosts.next());
+    let named = request.uri().authority();
+    if more.is_some() || named.is_some_and(|named| named.as_str().contains('@')) {
+        return Err(Refusal::Host);
+    }
+    match (host.map(HeaderValue::to_str), named) {
+        (Some(Ok(host)), Some(named)) if host.eq_ignore_ascii_case(named.as_str()) => Ok(host.to_owned()),
+        (Some(Ok(host)), None) if Authority::try_from(host).is_ok() => Ok(host.to_owned()),
+        (None, Some(named)) => Ok(named.as_str().to_owned()),
+        (None, None) if request.version() == Version::HTTP_10 => Ok(String::new()),
+        _ => Err(Refusal::Host),
+    }
+}
+
+/// Lower case, without port.
+fn host_of(authority: &str) -> String {
+    let end = match authority.rfind(':') {
+        Some(colon) if !authority.ends_with(']') => colon,
+        _ => authority.len(),
+    };
+    authority.get(..end).unwrap_or(authority).to_ascii_lowercase()
+}
+
+impl Connection {
+    pub(crate) const fn direction(&self) -> Direction {
+        match self.door {
+            Door::Inbound => Direction::Inbound,
+            Door::Outbound | Door::Dependency(_) => Direction::Outbound,
+        }
+    }
+}
+
+impl std::fmt::Debug for Found {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Found").field("route", &self.place.route.name).finish_non_exhaustive()
+    }
+}
+
+/// For `explain`: which route of a snapshot a request takes on its way to the app.
+pub(crate) fn explain<'a>(
+    snapshot: &'a Snapshot,
+    request: &Request<()>,
+    outbound: bool,
+) -> Result<(&'a crate::snapshot::Side, usize), Refusal> {
+    check_path(request)?;
+    let host = host_of(&authority(request)?);
+    let side = match outbound {
+        false => &snapshot.inbound,
+        true => {
+            let at = snapshot.by_host(&host).ok_or(Refusal::UnknownHost)?;
+            snapshot.dependencies.get(at).ok_or(Refusal::UnknownHost)?
+        }
+    };
+    let rank = side.router.find(&routing(request, &host)).ok_or(Refusal::UnknownHost)?;
+    Ok((side, rank))
+}

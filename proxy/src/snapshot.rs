@@ -1,0 +1,228 @@
+//! A compiled policy: everything a request needs, resolved, immutable, swapped whole.
+//!
+//! `compile` is pure but for files it reads (certificates): it opens no socket, spawns nothing and changes
+//! nothing that a running request can see. What must outlive a policy (meters, counters, endpoints) is adopted
+//! through [`Resources`] by name.
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use outrigger_config::plan::{Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream};
+use outrigger_filters::chain::Chain;
+use outrigger_filters::policies::UpstreamPolicies;
+use outrigger_filters::state::StateStore;
+
+use crate::router::Router;
+use crate::telemetry::{AttemptSeries, Direction, RouteSeries, Telemetry};
+use crate::upstream::cluster::{Cluster, Clusters};
+
+/// Name of the dependency that stands for all hosts nobody named.
+pub(crate) const PASS: &str = "pass";
+
+/// What outlives policies and is adopted by each.
+pub(crate) struct Resources {
+    pub(crate) telemetry: Telemetry,
+    pub(crate) store: StateStore,
+    pub(crate) clusters: Clusters,
+    /// From the command line; beats `inbound.app`.
+    pub(crate) app: Option<Upstream>,
+}
+
+/// One policy, ready to serve.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    pub(crate) generation: u64,
+    pub(crate) inbound: Side,
+    /// The index is the dependency's number in this snapshot.
+    pub(crate) dependencies: Vec<Side>,
+    pub(crate) readiness: Option<String>,
+    pub(crate) listen: Vec<(SocketAddr, Arc<str>)>,
+    hosts: HashMap<Box<str>, usize>,
+    /// Longest first.
+    suffixes: Vec<(Box<str>, usize)>,
+    names: HashMap<Arc<str>, usize>,
+    /// Serves unknown hosts, if they may pass; each gets a cluster of its own when it is first called.
+    pub(crate) pass: Option<Side>,
+    pub(crate) unmatched: [RouteSeries; 2],
+}
+
+/// The app or one dependency.
+#[derive(Debug)]
+pub(crate) struct Side {
+    pub(crate) name: Arc<str>,
+    pub(crate) router: Router,
+    pub(crate) routes: Vec<Arc<Route>>,
+    /// None: nobody to forward to.
+    pub(crate) cluster: Option<Arc<Cluster>>,
+    pub(crate) attempts: AttemptSeries,
+}
+
+/// One route, ready to serve.
+#[derive(Debug)]
+pub(crate) struct Route {
+    pub(crate) name: Arc<str>,
+    pub(crate) timeouts: Timeouts,
+    /// The gates of the route, then those of its dependency.
+    pub(crate) gates: Arc<Chain>,
+    pub(crate) upstream_gates: Arc<Chain>,
+    pub(crate) series: RouteSeries,
+    /// Its path is a regex whose named parts some key is made of.
+    pub(crate) has_params: bool,
+}
+
+impl Snapshot {
+    /// Turns a proven plan into what serves it.
+    ///
+    /// # Errors
+    /// A file the plan names cannot be used. Each entry is the place in the policy and what is wrong.
+    pub(crate) fn compile(
+        plan: &Plan,
+        generation: u64,
+        resources: &Resources,
+    ) -> Result<Self, Vec<(String, String)>> {
+        let mut problems = Vec::new();
+        let app = resources.app.as_ref().or(plan.inbound.app.as_ref());
+        let direction = Direction::Inbound;
+        let inbound = Builder { resources, direction, name: "", problems: &mut problems }.side(
+            app,
+            &plan.inbound.routes,
+            &UpstreamPolicies::default(),
+        );
+        let mut dependencies = Vec::with_capacity(plan.dependencies.len());
+        for planned in &plan.dependencies {
+            let name = planned.name.as_str();
+            let builder =
+                Builder { resources, direction: Direction::Outbound, name, problems: &mut problems };
+            dependencies.push(builder.side(Some(&planned.upstream), &planned.routes, &planned.policies));
+        }
+        let pass = (plan.unknown_hosts == UnknownHosts::Pass).then(|| {
+            let builder =
+                Builder { resources, direction: Direction::Outbound, name: PASS, problems: &mut problems };
+            builder.side(None, &[catch_all()], &UpstreamPolicies::default())
+        });
+        if !problems.is_empty() {
+            return Err(problems);
+        }
+        let (hosts, suffixes) = index(&plan.dependencies);
+        let listen = plan.dependencies.iter().zip(&dependencies);
+        let listen = listen.filter_map(|(planned, side)| Some((planned.listen?, Arc::clone(&side.name))));
+        let series = |direction| resources.telemetry.route(direction, "none", "", []);
+        Ok(Self {
+            generation,
+            readiness: plan.inbound.readiness.clone(),
+            listen: listen.collect(),
+            hosts,
+            suffixes,
+            names: dependencies.iter().enumerate().map(|(at, side)| (Arc::clone(&side.name), at)).collect(),
+            inbound,
+            dependencies,
+            pass,
+            unmatched: [series(Direction::Inbound), series(Direction::Outbound)],
+        })
+    }
+
+    /// The dependency that answers to `host` (lower case, no port).
+    pub(crate) fn by_host(&self, host: &str) -> Option<usize> {
+        self.hosts.get(host).copied().or_else(|| {
+            let inside = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
+            self.suffixes.iter().find(|(suffix, _)| inside(suffix)).map(|(_, at)| *at)
+        })
+    }
+
+    /// The dependency called `name`.
+    pub(crate) fn by_name(&self, name: &str) -> Option<usize> {
+        self.names.get(name).copied()
+    }
+
+    /// The series of requests that no route took.
+    pub(crate) fn unmatched(&self, direction: Direction) -> RouteSeries {
+        let [inbound, outbound] = self.unmatched;
+        if direction == Direction::Inbound { inbound } else { outbound }
+    }
+
+    /// The app, then the dependencies.
+    pub(crate) fn sides(&self) -> impl Iterator<Item = &Side> {
+        std::iter::once(&self.inbound).chain(&self.dependencies)
+    }
+}
+
+fn catch_all() -> PlannedRoute {
+    PlannedRoute {
+        name: "default".into(),
+        matches: outrigger_config::plan::Match::default(),
+        timeouts: Timeouts::default(),
+        policies: outrigger_filters::policies::RoutePolicies::default(),
+    }
+}
+
+type Hosts = (HashMap<Box<str>, usize>, Vec<(Box<str>, usize)>);
+
+fn index(dependencies: &[Dependency]) -> Hosts {
+    let (mut hosts, mut suffixes) = (HashMap::new(), Vec::new());
+    for (at, dependency) in dependencies.iter().enumerate() {
+        for host in &dependency.hosts {
+            match host {
+                HostMatch::Exact(host) => {
+                    hosts.insert(host.as_str().into(), at);
+                }
+                HostMatch::Suffix(suffix) => suffixes.push((suffix.as_str().into(), at)),
+            }
+        }
+    }
+    suffixes.sort_by_key(|(suffix, _): &(Box<str>, usize)| std::cmp::Reverse(suffix.len()));
+    (hosts, suffixes)
+}
+
+/// Builds one side.
+struct Builder<'a> {
+    resources: &'a Resources,
+    direction: Direction,
+    /// Empty for the app.
+    name: &'a str,
+    problems: &'a mut Vec<(String, String)>,
+}
+
+impl Builder<'_> {
+    fn side(mut self, upstream: Option<&Upstream>, routes: &[PlannedRoute], policies: &UpstreamPolicies) -> Side {
+        let owner = if self.name.is_empty() { "inbound".to_owned() } else { format!("dependencies.{}", self.name) };
+        let cluster = upstream.and_then(|upstream| self.cluster(&owner, upstream));
+        let router = Router::new(routes.iter().map(|route| &route.matches)).unwrap_or_else(|error| {
+            self.problems.push((owner.clone(), error.to_string()));
+            Router::default()
+        });
+        let upstream_gates = Arc::new(policies.build(&owner, &self.resources.store));
+        let routes = routes.iter().map(|route| self.route(&owner, route, &upstream_gates)).collect();
+        let attempts = self.resources.telemetry.attempts(self.name);
+        Side { name: self.name.into(), router, routes, cluster, attempts }
+    }
+
+    fn route(&self, owner: &str, planned: &PlannedRoute, upstream_gates: &Arc<Chain>) -> Arc<Route> {
+        let owner = format!("{owner}.routes.{}", planned.name);
+        let gates = Arc::new(planned.policies.build(&owner, &self.resources.store));
+        let rules: Vec<String> =
+            gates.rules().chain(upstream_gates.rules()).map(|rule| rule.name().to_owned()).collect();
+        let rules = rules.iter().map(String::as_str);
+        let series = self.resources.telemetry.route(self.direction, &planned.name, self.name, rules);
+        let has_params = matches!(&planned.matches.path, outrigger_config::plan::PathMatch::Regex(pattern) if pattern.contains("(?"));
+        Arc::new(Route {
+            name: planned.name.as_str().into(),
+            timeouts: planned.timeouts,
+            gates,
+            upstream_gates: Arc::clone(upstream_gates),
+            series,
+            has_params,
+        })
+    }
+
+    fn cluster(&mut self, owner: &str, upstream: &Upstream) -> Option<Arc<Cluster>> {
+        let name = if self.name.is_empty() { "app" } else { self.name };
+        match self.resources.clusters.adopt(name, upstream) {
+            Ok(cluster) => Some(cluster),
+            Err(problem) => {
+                self.problems.push((format!("{owner}.tls"), problem));
+                None
+            }
+        }
+    }
+}

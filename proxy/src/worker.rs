@@ -1,0 +1,290 @@
+//! One thread that carries requests, and what it keeps for itself.
+//!
+//! A worker shares nothing that is written on the request path: its pools, timers, random numbers and counters
+//! are its own, and the policy reaches it as a snapshot that it takes over when it next looks.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::future::Future;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::Waker;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use outrigger_config::sidecar::Sidecar;
+use outrigger_filters::clock::{Clock, Nanos, SystemClock, wall_now};
+
+use crate::hygiene::forwarded::Trust;
+use crate::rng::Rng;
+use crate::snapshot::{Resources, Side, Snapshot};
+use crate::telemetry;
+use crate::timer::{Timer, Timers};
+use crate::upstream::cluster::{Cluster, Endpoints};
+use crate::upstream::pool::{Bounds, EndpointPool};
+
+/// What all workers and the service threads share.
+pub(crate) struct Shared {
+    pub(crate) config: Sidecar,
+    pub(crate) clock: SystemClock,
+    pub(crate) trust: Trust,
+    pub(crate) resources: Resources,
+    /// The policy in force: the only place a policy is swapped.
+    pub(crate) live: ArcSwap<Snapshot>,
+    /// Accepted connections, all workers.
+    pub(crate) connections: AtomicUsize,
+    /// Not ready, keep-alive off, still accepting.
+    pub(crate) draining: AtomicBool,
+}
+
+/// Spawns on the worker's own thread.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LocalExecutor;
+
+impl<F: Future + 'static> hyper::rt::Executor<F> for LocalExecutor
+where
+    F::Output: 'static,
+{
+    fn execute(&self, future: F) {
+        tokio::task::spawn_local(future);
+    }
+}
+
+/// One worker. Lives on its thread.
+pub(crate) struct Worker {
+    pub(crate) shared: Arc<Shared>,
+    pub(crate) clock: SystemClock,
+    pub(crate) telemetry: telemetry::Worker,
+    pub(crate) rng: RefCell<Rng>,
+    timers: Rc<Timers>,
+    local: RefCell<Rc<Local>>,
+    pools: RefCell<HashMap<u64, Rc<EndpointPool>>>,
+    /// Clusters of hosts that nobody named, by host and port.
+    passing: RefCell<HashMap<String, Rc<Lane>>>,
+    /// Wall time at the clock's zero, in milliseconds; set again every second.
+    wall_base: Cell<u64>,
+    connections: RefCell<Connections>,
+}
+
+/// A snapshot as this worker uses it.
+pub(crate) struct Local {
+    pub(crate) snapshot: Arc<Snapshot>,
+    pub(crate) inbound: Rc<Bound>,
+    pub(crate) dependencies: Vec<Rc<Bound>>,
+}
+
+/// One side of a snapshot, with this worker's way to its upstream.
+pub(crate) struct Bound {
+    pub(crate) snapshot: Arc<Snapshot>,
+    /// The dependency's number, none for the app.
+    pub(crate) at: Option<usize>,
+    pub(crate) lane: Option<Rc<Lane>>,
+}
+
+impl Bound {
+    pub(crate) fn side(&self) -> &Side {
+        let dependency = self.at.and_then(|at| self.snapshot.dependencies.get(at));
+        dependency.unwrap_or(&self.snapshot.inbound)
+    }
+}
+
+/// This worker's pools for one cluster.
+pub(crate) struct Lane {
+    pub(crate) cluster: Arc<Cluster>,
+    seen: RefCell<(Arc<Endpoints>, Vec<Rc<EndpointPool>>)>,
+    next: Cell<usize>,
+}
+
+/// Connections to wake when the worker drains.
+#[derive(Default)]
+struct Connections {
+    next: u64,
+    wakers: HashMap<u64, Waker>,
+}
+
+impl Worker {
+    pub(crate) fn new(shared: &Arc<Shared>, telemetry: telemetry::Worker) -> Rc<Self> {
+        let clock = shared.clock;
+        let snapshot = shared.live.load_full();
+        let worker = Rc::new(Self {
+            shared: Arc::clone(shared),
+            clock,
+            telemetry,
+            rng: RefCell::new(Rng::seeded()),
+            timers: Timers::new(clock),
+            local: RefCell::new(Rc::new(Local {
+                inbound: Rc::new(Bound { snapshot: Arc::clone(&snapshot), at: None, lane: None }),
+                snapshot: Arc::clone(&snapshot),
+                dependencies: Vec::new(),
+            })),
+            pools: RefCell::default(),
+            passing: RefCell::default(),
+            wall_base: Cell::new(0),
+            connections: RefCell::default(),
+        });
+        worker.set_wall();
+        *worker.local.borrow_mut() = worker.take_over(snapshot);
+        worker
+    }
+
+    /// The policy in force. One look a request, so a request sees one policy.
+    pub(crate) fn local(&self) -> Rc<Local> {
+        {
+            let (known, live) = (self.local.borrow(), self.shared.live.load());
+            if Arc::ptr_eq(&known.snapshot, &live) {
+                return Rc::clone(&known);
+            }
+        }
+        let local = self.take_over(self.shared.live.load_full());
+        *self.local.borrow_mut() = Rc::clone(&local);
+        local
+    }
+
+    pub(crate) fn timer(&self) -> Timer {
+        self.timers.timer()
+    }
+
+    pub(crate) fn now(&self) -> Nanos {
+        self.clock.now()
+    }
+
+    /// Milliseconds since the Unix epoch at `at`.
+    pub(crate) fn wall_ms(&self, at: Nanos) -> u64 {
+        self.wall_base.get().wrapping_add(at.0 / 1_000_000)
+    }
+
+    /// The lane of a host nobody named.
+    pub(crate) fn passing(&self, authority: &str, make: impl FnOnce() -> Option<Arc<Cluster>>) -> Option<Rc<Lane>> {
+        if let Some(known) = self.passing.borrow().get(authority) {
+            return Some(Rc::clone(known));
+        }
+        let lane = Rc::new(Lane::new(make()?));
+        let mut passing = self.passing.borrow_mut();
+        if passing.len() >= 256 {
+            passing.clear();
+        }
+        passing.insert(authority.to_owned(), Rc::clone(&lane));
+        Some(lane)
+    }
+
+    /// Runs until the thread ends: closes idle connections, keeps wall time right.
+    pub(crate) async fn housekeeping(self: Rc<Self>) {
+        loop {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            self.set_wall();
+            let now = self.now();
+            let local = self.local();
+            let mut pools = self.pools.borrow().values().map(Rc::clone).collect::<Vec<_>>();
+            for pool in pools.drain(..) {
+                pool.sweep(now);
+            }
+            self.forget_pools(&local);
+        }
+    }
+
+    /// Registers a connection; it is woken when draining begins.
+    pub(crate) fn watch_drain(&self, waker: &Waker) -> u64 {
+        let mut connections = self.connections.borrow_mut();
+        connections.next = connections.next.wrapping_add(1);
+        let id = connections.next;
+        connections.wakers.insert(id, waker.clone());
+        id
+    }
+
+    pub(crate) fn unwatch_drain(&self, id: u64) {
+        self.connections.borrow_mut().wakers.remove(&id);
+    }
+
+    pub(crate) fn is_draining(&self) -> bool {
+        self.shared.draining.load(Ordering::Relaxed)
+    }
+
+    /// Wakes every connection so that it sees that draining began.
+    pub(crate) fn wake_connections(&self) {
+        for waker in self.connections.borrow().wakers.values() {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn set_wall(&self) {
+        let wall = u64::try_from(wall_now().as_millis()).unwrap_or(u64::MAX);
+        self.wall_base.set(wall.wrapping_sub(self.now().0 / 1_000_000));
+    }
+
+    fn take_over(&self, snapshot: Arc<Snapshot>) -> Rc<Local> {
+        let bound = |at: Option<usize>, side: &Side| {
+            let lane = side.cluster.as_ref().map(|cluster| Rc::new(Lane::new(Arc::clone(cluster))));
+            Rc::new(Bound { snapshot: Arc::clone(&snapshot), at, lane })
+        };
+        let inbound = bound(None, &snapshot.inbound);
+        let dependencies = snapshot.dependencies.iter().enumerate();
+        let dependencies = dependencies.map(|(at, side)| bound(Some(at), side)).collect();
+        Rc::new(Local { snapshot, inbound, dependencies })
+    }
+
+    fn pool(&self, endpoint: &Arc<crate::upstream::cluster::Endpoint>, cluster: &Cluster) -> Rc<EndpointPool> {
+        let bounds = self.bounds(cluster);
+        let mut pools = self.pools.borrow_mut();
+        let pool = pools.entry(endpoint.id).or_insert_with(|| EndpointPool::new(endpoint, bounds));
+        pool.set_bounds(bounds);
+        Rc::clone(pool)
+    }
+
+    /// This worker's share of what the policy allows.
+    fn bounds(&self, cluster: &Cluster) -> Bounds {
+        let workers = self.shared.config.workers.max(1);
+        let share = |bound: u32| usize::try_from(bound).unwrap_or(usize::MAX).div_ceil(workers);
+        Bounds {
+            connections: share(cluster.spec.max_connections_per_endpoint),
+            connecting: usize::try_from(cluster.spec.max_connecting).unwrap_or(usize::MAX),
+            keepalive: cluster.spec.keepalive,
+        }
+    }
+
+    /// Pools of endpoints that no cluster has any more: their connections close as they come back.
+    fn forget_pools(&self, local: &Local) {
+        let mut wanted = std::collections::HashSet::new();
+        let passing = self.passing.borrow();
+        let lanes = local.dependencies.iter().chain([&local.inbound]).filter_map(|bound| bound.lane.as_ref());
+        for lane in lanes.chain(passing.values()) {
+            wanted.extend(lane.cluster.endpoints().iter().map(|endpoint| endpoint.id));
+        }
+        self.pools.borrow_mut().retain(|id, _| wanted.contains(id));
+    }
+}
+
+impl Lane {
+    fn new(cluster: Arc<Cluster>) -> Self {
+        Self { cluster, seen: RefCell::default(), next: Cell::new(0) }
+    }
+
+    /// The pool to try next: endpoints in turn, another one than `avoid` if there is one.
+    pub(crate) fn choose(&self, worker: &Worker, avoid: Option<u64>) -> Option<Rc<EndpointPool>> {
+        self.refresh(worker);
+        let seen = self.seen.borrow();
+        let pools = &seen.1;
+        for _ in 0..pools.len().min(2) {
+            let at = self.next.get();
+            self.next.set(at.wrapping_add(1));
+            let pool = pools.get(at.checked_rem(pools.len())?)?;
+            if pools.len() == 1 || avoid != Some(pool.endpoint.id) {
+                return Some(Rc::clone(pool));
+            }
+        }
+        None
+    }
+
+    pub(crate) fn endpoint_count(&self) -> usize {
+        self.seen.borrow().1.len()
+    }
+
+    fn refresh(&self, worker: &Worker) {
+        let endpoints = self.cluster.endpoints();
+        if Arc::ptr_eq(&self.seen.borrow().0, &endpoints) {
+            return;
+        }
+        let pools = endpoints.iter().map(|endpoint| worker.pool(endpoint, &self.cluster)).collect();
+        *self.seen.borrow_mut() = (Arc::clone(&endpoints), pools);
+    }
+}
