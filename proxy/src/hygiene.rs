@@ -12,11 +12,20 @@
 mod chunk;
 mod class;
 mod field;
+pub mod forwarded;
 pub mod guard;
 mod head;
+pub mod hop;
 mod host;
 mod lines;
 mod malformed;
+pub mod network;
+pub mod path;
+pub mod random;
+pub mod request_id;
 mod target;
+pub mod trace;
+pub mod untrusted;
+pub mod via;
 
 pub use malformed::Malformed;

@@ -14,6 +14,8 @@ pub(crate) const HOST: u8 = 1 << 4;
 pub(crate) const UNRESERVED: u8 = 1 << 5;
 /// Visible ASCII, 0x21 to 0x7e.
 pub(crate) const VISIBLE: u8 = 1 << 6;
+/// `pchar` that means nothing but itself in a path: no `%`, `;`, `.`.
+pub(crate) const PLAIN: u8 = 1 << 7;
 
 static CLASS: [u8; 256] = build();
 
@@ -93,6 +95,7 @@ const fn flags(byte: u8) -> u8 {
         | flag(unreserved || (sub_delim && byte != b','), HOST)
         | flag(unreserved, UNRESERVED)
         | flag(visible, VISIBLE)
+        | flag(path && !matches!(byte, b'%' | b';' | b'.' | b'/'), PLAIN)
 }
 
 const fn flag(set: bool, class: u8) -> u8 {

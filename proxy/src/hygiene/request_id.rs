@@ -1,0 +1,102 @@
+//! `x-request-id`: a name for one request that a person can quote.
+//!
+//! A trusted peer's id is kept if it is fit to be logged; otherwise a UUID version 7 (RFC 9562 §5.7) is made
+//! from the wall time and random bits, so that ids sort by time. Cost: one allocation for the field's value.
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use super::class;
+use super::random::Random;
+use super::trace::to_hex;
+
+/// The field's name.
+pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// Longest id that is kept.
+const MAX: usize = 128;
+
+/// The request's id, which is also set on the request: the one it came with, if there is exactly one, the peer
+/// is trusted and it is at most 128 visible ASCII characters; else a new one.
+pub fn ensure(headers: &mut HeaderMap, trusted: bool, unix_millis: u64, random: &mut Random) -> HeaderValue {
+    if trusted && let Some(kept) = accept(headers) {
+        return kept.clone();
+    }
+    let id = generate(unix_millis, random);
+    headers.insert(&X_REQUEST_ID, id.clone());
+    id
+}
+
+/// The id a request came with, if it is fit to be kept.
+pub fn accept(headers: &HeaderMap) -> Option<&HeaderValue> {
+    let mut values = headers.get_all(&X_REQUEST_ID).iter();
+    let only = values.next().filter(|_| values.next().is_none())?;
+    (matches!(only.len(), 1..=MAX) && class::all(only.as_bytes(), class::VISIBLE)).then_some(only)
+}
+
+/// A UUID version 7: 48 bits of milliseconds since 1970, 74 random bits.
+pub fn generate(unix_millis: u64, random: &mut Random) -> HeaderValue {
+    let random = random.next_u128();
+    let time = u128::from(unix_millis & 0xffff_ffff_ffff) << 80;
+    let low = random & 0x0000_0000_0000_0fff_3fff_ffff_ffff_ffff;
+    let bits = time | 0x7000_8000_0000_0000_0000 | low;
+    let mut text = *b"00000000-0000-0000-0000-000000000000";
+    let places = text.iter_mut().filter(|place| **place == b'0');
+    for (place, digit) in places.zip(bits.to_be_bytes().into_iter().flat_map(to_hex)) {
+        *place = digit;
+    }
+    HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn makes_version_7_uuids_that_sort_by_time() {
+        let mut random = Random::from_seed([1, 2, 3, 4]);
+        let first = generate(0x0123_4567_89ab, &mut random);
+        let text = first.to_str().unwrap().to_owned();
+        assert!(text.starts_with("01234567-89ab-7"), "{text}");
+        assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
+        assert_eq!(text.len(), 36);
+        assert!(text.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit()));
+        let later = generate(0x0123_4567_89ac, &mut random);
+        assert!(later.to_str().unwrap() > text.as_str());
+    }
+
+    #[test]
+    fn sets_the_version_and_variant_whatever_the_random_bits() {
+        for seed in 1..500 {
+            let id = generate(u64::MAX, &mut Random::from_seed([seed, 0, seed << 40, 7]));
+            let text = id.to_str().unwrap();
+            assert!(text.starts_with("ffffffff-ffff-7"), "{text}");
+            assert!(matches!(text.as_bytes()[19], b'8' | b'9' | b'a' | b'b'), "{text}");
+        }
+    }
+
+    #[test]
+    fn keeps_a_sane_id_of_a_trusted_peer_only() {
+        let mut random = Random::from_seed([1, 2, 3, 4]);
+        let mut ensured = |value: &'static str, trusted| {
+            let mut headers = HeaderMap::new();
+            headers.insert(&X_REQUEST_ID, HeaderValue::from_bytes(value.as_bytes()).unwrap());
+            let id = ensure(&mut headers, trusted, 1, &mut random);
+            assert_eq!(headers[&X_REQUEST_ID], id);
+            id == value
+        };
+        assert!(ensured("abc-123", true));
+        assert!(!ensured("abc-123", false));
+        assert!(!ensured("a b", true));
+        assert!(!ensured("", true));
+        assert!(!ensured("\u{e9}", true));
+        assert!(!ensured(Box::leak("a".repeat(129).into_boxed_str()), true));
+    }
+
+    #[test]
+    fn replaces_an_id_that_stands_there_twice() {
+        let mut headers = HeaderMap::new();
+        headers.append(&X_REQUEST_ID, HeaderValue::from_static("a"));
+        headers.append(&X_REQUEST_ID, HeaderValue::from_static("b"));
+        let id = ensure(&mut headers, true, 1, &mut Random::from_os());
+        assert_eq!(headers.get_all(&X_REQUEST_ID).iter().collect::<Vec<_>>(), [&id]);
+    }
+}
