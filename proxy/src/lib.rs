@@ -1,1 +1,4 @@
 //! The Outrigger sidecar.
+
+pub mod admin;
+pub mod telemetry;
