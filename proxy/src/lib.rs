@@ -1,2 +1,15 @@
 //! The Outrigger sidecar.
+
+pub mod admin;
+mod failure;
 pub mod hygiene;
+mod pipeline;
+mod policy;
+mod respond;
+pub mod router;
+mod server;
+mod snapshot;
+pub mod telemetry;
+mod timer;
+mod upstream;
+mod worker;

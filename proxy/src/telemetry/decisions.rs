@@ -1,0 +1,93 @@
+//! The last records, for `GET /decisions`: what happened just now, whether or not it was logged.
+//!
+//! Each worker has a ring of [`KEPT`] of its own, so that the newest [`KEPT`] of the process are always among
+//! them. A slot has its own lock, held for as long as a record takes to copy: a reader makes a worker wait for
+//! nanoseconds at most, and only at the one slot it is looking at.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+use parking_lot::Mutex;
+
+use super::record::Record;
+
+/// Records kept.
+pub const KEPT: usize = 1_000;
+
+/// Bytes of a request id that are kept with its record; a UUID has 36.
+const ID_BYTES: usize = 47;
+
+/// A record and the request id it came with.
+#[derive(Clone, Copy, Debug)]
+pub struct Decision {
+    /// The record.
+    pub record: Record,
+    id: [u8; ID_BYTES],
+    id_len: u8,
+}
+
+impl Decision {
+    fn new(record: &Record, request_id: &[u8]) -> Self {
+        let mut id = [0; ID_BYTES];
+        let len = request_id.len().min(ID_BYTES);
+        for (to, from) in id.iter_mut().zip(request_id) {
+            *to = *from;
+        }
+        Self { record: *record, id, id_len: u8::try_from(len).unwrap_or(0) }
+    }
+
+    /// The request id, cut to 47 bytes.
+    #[must_use]
+    pub fn request_id(&self) -> &[u8] {
+        self.id.get(..usize::from(self.id_len)).unwrap_or_default()
+    }
+
+    /// When the request ended, in milliseconds since the Unix epoch.
+    fn ended_ms(&self) -> u64 {
+        self.record.start_ms.saturating_add(u64::from(self.record.timings.total / 1_000))
+    }
+}
+
+/// The ring of one worker.
+#[derive(Debug)]
+pub(super) struct Ring {
+    slots: Box<[Mutex<Option<Decision>>]>,
+    next: AtomicU64,
+}
+
+impl Default for Ring {
+    fn default() -> Self {
+        Self { slots: (0..KEPT).map(|_| Mutex::new(None)).collect(), next: AtomicU64::new(0) }
+    }
+}
+
+impl Ring {
+    /// Keeps a record in place of the oldest. Only the worker that owns the ring may call it.
+    pub(super) fn push(&self, record: &Record, request_id: &[u8]) {
+        let next = self.next.load(Relaxed);
+        self.next.store(next.wrapping_add(1), Relaxed);
+        if let Some(slot) = self.slot(next) {
+            *slot.lock() = Some(Decision::new(record, request_id));
+        }
+    }
+
+    fn slot(&self, number: u64) -> Option<&Mutex<Option<Decision>>> {
+        self.slots.get(usize::try_from(number % KEPT as u64).unwrap_or(0))
+    }
+
+    /// The records it holds, newest first.
+    fn newest(&self, limit: usize) -> Vec<Decision> {
+        let next = self.next.load(Relaxed);
+        let numbers = (0..next).rev().take(limit.min(KEPT));
+        numbers.filter_map(|number| self.slot(number).and_then(|slot| *slot.lock())).collect()
+    }
+}
+
+/// The newest `limit` records of all rings, newest first by the time they ended.
+pub(super) fn merge<'a>(rings: impl Iterator<Item = &'a Ring>, limit: usize) -> Vec<Decision> {
+    let limit = limit.min(KEPT);
+    let mut all: Vec<Decision> = rings.flat_map(|ring| ring.newest(limit)).collect();
+    // Stable, so that records of one worker that ended in the same millisecond stay in their order.
+    all.sort_by_key(|decision| std::cmp::Reverse(decision.ended_ms()));
+    all.truncate(limit);
+    all
+}

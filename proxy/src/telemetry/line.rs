@@ -1,0 +1,125 @@
+//! One record as one JSON object: the access log's line, and `/decisions`' element. Schema `outrigger.access/1`:
+//!
+//! `schema, ts, dir, service, route, dep, method, proto, path, status, outcome, origin, domain, rule, flags, shadow,
+//! gen, attempts, t{queue,connect,ttfb,total} (milliseconds), bytes_in, bytes_out, client, host, trace_id, span_id,
+//! request_id, detail`, always in this order. Keys without a value are left out: `dep` towards the app, `rule` when
+//! none decided, `flags` when Envoy has none, and so on. New keys may be added; none changes its meaning within 1.
+
+use std::net::IpAddr;
+
+use super::alias;
+use super::json::{self, Object};
+use super::names::Names;
+use super::record::{Flags, Record};
+use super::stamp::Stamp;
+
+/// What a line says beyond its record, lent by the request. Everything may be empty and nothing is trusted.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Detail<'a> {
+    /// The method as sent; empty: the record's.
+    pub method: &'a [u8],
+    /// The path without its query, which may hold secrets.
+    pub path: &'a [u8],
+    /// Host or authority.
+    pub host: &'a [u8],
+    /// Who called.
+    pub client: Option<IpAddr>,
+    /// `x-request-id`, the caller's or ours.
+    pub request_id: &'a [u8],
+    /// Why, in our words: `stage:name:reason`, as in `Proxy-Status`.
+    pub detail: &'a [u8],
+}
+
+/// Caps in bytes before escaping.
+const PATH: usize = 1_024;
+const SHORT: usize = 256;
+
+/// Appends the object, without a line's end.
+pub(super) fn write(out: &mut Vec<u8>, service: &str, names: &Names, record: &Record, detail: &Detail<'_>) {
+    let mut line = Object::open(out);
+    line.plain("schema", "outrigger.access/1");
+    line.plain("ts", Stamp(record.start_ms));
+    line.plain("dir", record.direction.label());
+    line.text("service", service.as_bytes(), SHORT);
+    line.text("route", names.get(record.route).as_bytes(), SHORT);
+    line.text_if("dep", names.get(record.dependency).as_bytes(), SHORT);
+    write_request(&mut line, record, detail);
+    write_decision(&mut line, names, record);
+    write_timings(&mut line, record);
+    line.number("bytes_in", record.bytes_in);
+    line.number("bytes_out", record.bytes_out);
+    write_caller(&mut line, record, detail);
+    line.close();
+}
+
+fn write_request(line: &mut Object<'_>, record: &Record, detail: &Detail<'_>) {
+    let method = if detail.method.is_empty() { record.method.label().as_bytes() } else { detail.method };
+    line.text("method", method, 32);
+    line.plain("proto", record.proto.label());
+    line.text_if("path", detail.path, PATH);
+    if record.status != 0 {
+        line.number("status", record.status);
+    }
+}
+
+fn write_decision(line: &mut Object<'_>, names: &Names, record: &Record) {
+    line.plain("outcome", record.outcome.label());
+    if record.status != 0 || record.flags.has(Flags::RESPONSE_STARTED) {
+        line.plain("origin", record.origin());
+    }
+    line.plain("domain", record.outcome.domain().label());
+    if let Some(rule) = record.rule.checked_sub(1).and_then(|index| names.rule(record.rules, index.into())) {
+        line.text("rule", rule.as_bytes(), SHORT);
+    }
+    line.text_if("flags", alias::envoy(record.outcome.label()).as_bytes(), SHORT);
+    if record.shadow != 0 {
+        write_shadow(line.key("shadow"), names, record);
+    }
+    line.number("gen", record.generation);
+    line.number("attempts", record.attempts);
+}
+
+/// The names of the rules that would have acted.
+fn write_shadow(out: &mut Vec<u8>, names: &Names, record: &Record) {
+    out.push(b'[');
+    let mut rest = record.shadow;
+    while rest != 0 {
+        let index = rest.trailing_zeros() as usize;
+        rest &= rest - 1;
+        let name = names.rule(record.rules, index).unwrap_or_else(|| index.to_string().into());
+        json::string(out, name.as_bytes(), SHORT);
+        if rest != 0 {
+            out.push(b',');
+        }
+    }
+    out.push(b']');
+}
+
+fn write_timings(line: &mut Object<'_>, record: &Record) {
+    let timings = record.timings;
+    let mut t = Object::open(line.key("t"));
+    for (key, us) in [
+        ("queue", timings.queue),
+        ("connect", timings.connect),
+        ("ttfb", timings.ttfb),
+        ("total", timings.total),
+    ] {
+        t.number(key, format_args!("{}.{:03}", us / 1_000, us % 1_000));
+    }
+    t.close();
+}
+
+fn write_caller(line: &mut Object<'_>, record: &Record, detail: &Detail<'_>) {
+    if let Some(client) = detail.client {
+        line.plain("client", client);
+    }
+    line.text_if("host", detail.host, SHORT);
+    if record.trace_id != [0; 16] {
+        line.plain("trace_id", format_args!("{:032x}", u128::from_be_bytes(record.trace_id)));
+    }
+    if record.span_id != 0 {
+        line.plain("span_id", format_args!("{:016x}", record.span_id));
+    }
+    line.text_if("request_id", detail.request_id, SHORT);
+    line.text_if("detail", detail.detail, SHORT);
+}

@@ -1,0 +1,220 @@
+//! Lines on their way to a file, without signalled for it.
+//!
+//! A producer appends to a buffer in memory; a thread swaps the buffer for an empty one and writes. So a producer
+//! waits for two pointers to be exchanged, never for a disk or a pipe. Buffers are bounded: when they are full the
+//! newest lines are dropped and counted. The thread sleeps while there is nothing to write and gathers for
+//! [`GATHER`] after each write, so a busy log costs a few hundred writes a second, not one a line.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc;
+use std::thread::{self, JoinHandle, Thread};
+use std::time::Duration;
+
+use outrigger_config::sidecar::LogSink;
+use parking_lot::Mutex;
+
+const GATHER: Duration = Duration::from_millis(5);
+
+/// What a burst may leave allocated in each buffer.
+const KEPT: usize = 64 * 1_024;
+
+/// Where the thread writes.
+#[derive(Debug)]
+enum Out {
+    Stdout,
+    Stderr,
+    File { path: PathBuf, file: File },
+}
+
+impl Out {
+    fn open(sink: &LogSink) -> io::Result<Option<Self>> {
+        Ok(match sink {
+            LogSink::Stdout => Some(Self::Stdout),
+            LogSink::Stderr => Some(Self::Stderr),
+            LogSink::File(path) => Some(Self::File { path: path.clone(), file: append_to(path)? }),
+            LogSink::Off => None,
+        })
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match self {
+            Self::Stdout => {
+                let mut out = io::stdout().lock();
+                out.write_all(bytes).and_then(|()| out.flush())
+            }
+            Self::Stderr => io::stderr().lock().write_all(bytes),
+            Self::File { file, .. } => file.write_all(bytes),
+        }
+    }
+
+    /// Opens the file's path anew, so that a rotated log goes on in a new file. The old one stays if that fails.
+    fn reopen(&mut self) -> io::Result<()> {
+        if let Self::File { path, file } = self {
+            *file = append_to(path)?;
+        }
+        Ok(())
+    }
+}
+
+fn append_to(path: &PathBuf) -> io::Result<File> {
+    OpenOptions::new().create(true).append(true).open(path)
+}
+
+/// What producers and the thread share.
+#[derive(Debug)]
+struct Shared {
+    buffers: Box<[Mutex<Vec<u8>>]>,
+    /// Bytes a buffer may hold.
+    bound: usize,
+    signalled: AtomicBool,
+    reopen: AtomicBool,
+    stopping: AtomicBool,
+    dropped: AtomicU64,
+    errors: AtomicU64,
+    flushes: Mutex<Vec<mpsc::SyncSender<()>>>,
+}
+
+/// A log being written.
+#[derive(Debug)]
+pub(super) struct Spool {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+impl Spool {
+    /// Starts writing to `sink` from `producers` buffers, which with what is being written hold at most `bytes`.
+    /// `None` if the sink is off. A file that cannot be opened is an error now, not later.
+    pub(super) fn start(
+        name: &str,
+        sink: &LogSink,
+        producers: usize,
+        bytes: usize,
+    ) -> io::Result<Option<Self>> {
+        let Some(out) = Out::open(sink)? else { return Ok(None) };
+        let producers = producers.max(1);
+        let shared = Arc::new(Shared {
+            buffers: (0..producers).map(|_| Mutex::default()).collect(),
+            bound: bytes / 2 / producers,
+            signalled: AtomicBool::new(false),
+            reopen: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            dropped: AtomicU64::new(0),
+            errors: AtomicU64::new(0),
+            flushes: Mutex::default(),
+        });
+        let writer = Arc::clone(&shared);
+        let thread = thread::Builder::new()
+            .name(name.into())
+            .stack_size(128 * 1_024)
+            .spawn(move || write_until_stopped(&writer, out))?;
+        Ok(Some(Self { shared, thread }))
+    }
+
+    /// A way to append to buffer `index`.
+    pub(super) fn producer(&self, index: usize) -> Producer {
+        Producer { shared: Arc::clone(&self.shared), thread: self.thread.thread().clone(), index }
+    }
+
+    /// Opens the file anew before the next write.
+    pub(super) fn reopen(&self) {
+        self.shared.reopen.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+    }
+
+    /// Waits until what was appended before is written, or `patience` is over; says which.
+    pub(super) fn flush(&self, patience: Duration) -> bool {
+        let (done, wait) = mpsc::sync_channel(1);
+        self.shared.flushes.lock().push(done);
+        self.thread.thread().unpark();
+        wait.recv_timeout(patience).is_ok()
+    }
+
+    /// Lines that found no room.
+    pub(super) fn dropped(&self) -> u64 {
+        self.shared.dropped.load(Ordering::Relaxed)
+    }
+
+    /// Writes that failed; their lines are lost.
+    pub(super) fn errors(&self) -> u64 {
+        self.shared.errors.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Spool {
+    fn drop(&mut self) {
+        self.shared.stopping.store(true, Ordering::Release);
+        self.thread.thread().unpark();
+    }
+}
+
+/// Appends lines.
+#[derive(Clone, Debug)]
+pub(super) struct Producer {
+    shared: Arc<Shared>,
+    thread: Thread,
+    index: usize,
+}
+
+impl Producer {
+    /// Appends a line, or drops it if there is no room. Never waits for I/O.
+    pub(super) fn push(&self, line: &[u8]) {
+        let Some(buffer) = self.shared.buffers.get(self.index) else { return };
+        {
+            let mut buffer = buffer.lock();
+            if buffer.len().saturating_add(line.len()) > self.shared.bound {
+                self.shared.dropped.fetch_add(1, Ordering::Relaxed);
+                return;
+            }
+            buffer.extend_from_slice(line);
+        }
+        if !self.shared.signalled.swap(true, Ordering::AcqRel) {
+            self.thread.unpark();
+        }
+    }
+}
+
+fn write_until_stopped(shared: &Shared, mut out: Out) {
+    let mut batch = Vec::new();
+    loop {
+        // Before looking: what comes after this look unparks the thread again. Requests to flush are taken
+        // before the buffers, so that all that was appended before them is written before they are answered.
+        shared.signalled.store(false, Ordering::Release);
+        let stopping = shared.stopping.load(Ordering::Acquire);
+        let flushes = std::mem::take(&mut *shared.flushes.lock());
+        if shared.reopen.swap(false, Ordering::AcqRel) && out.reopen().is_err() {
+            shared.errors.fetch_add(1, Ordering::Relaxed);
+        }
+        let wrote = write_all(shared, &mut out, &mut batch);
+        for flush in flushes {
+            let _ = flush.try_send(());
+        }
+        if stopping {
+            return;
+        }
+        if wrote {
+            thread::sleep(GATHER);
+        } else {
+            thread::park();
+        }
+    }
+}
+
+fn write_all(shared: &Shared, out: &mut Out, batch: &mut Vec<u8>) -> bool {
+    let mut wrote = false;
+    for buffer in &shared.buffers {
+        batch.clear();
+        batch.shrink_to(KEPT);
+        std::mem::swap(&mut *buffer.lock(), batch);
+        if !batch.is_empty() {
+            wrote = true;
+            if out.write(batch).is_err() {
+                shared.errors.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+    }
+    wrote
+}
