@@ -16,14 +16,16 @@ mod tunnel;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Method, Request, Response, header};
+use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Incoming};
 use outrigger_filters::chain::Chain;
 use outrigger_filters::clock::Nanos;
+use outrigger_filters::filter::Rejection;
 use outrigger_filters::outcome::Outcome;
 use outrigger_filters::request::RequestView;
 
 use crate::failure::Failure;
+use crate::hygiene::hop;
 use crate::respond::{self, Refusal};
 use crate::router::Target;
 use crate::server::connection::Connection;
@@ -37,7 +39,7 @@ use outflow::{Limits, Outflow, ReplyBody};
 /// What stands in the way of an answer from upstream.
 pub(crate) enum Stop {
     /// Refused by a policy; the rule counts from the first of its chain.
-    Rejected(outrigger_filters::filter::Rejection, &'static str),
+    Rejected(Rejection, Arc<Chain>),
     /// Refused as it stands.
     Refused(Refusal),
     /// Tried, without success.
@@ -45,23 +47,24 @@ pub(crate) enum Stop {
 }
 
 /// Answers one request. Never fails: what goes wrong becomes an answer.
-pub(crate) async fn serve(connection: Rc<Connection>, request: Request<Incoming>) -> Response<ReplyBody> {
+pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incoming>) -> Response<ReplyBody> {
     let started = connection.worker.now();
+    let client = hyper::upgrade::on(&mut request);
     let (parts, body) = request.into_parts();
-    let request = Request::from_parts(parts, ());
-    let found = target::find(&connection, &request, started);
-    let (mut exchange, found) = match found {
-        Ok(found) => (found.exchange, found.place),
-        Err((exchange, refusal)) => return respond::stop(exchange, body, &Stop::Refused(refusal), None),
+    let mut request = Request::from_parts(parts, ());
+    let (mut exchange, place, upgrade) = match target::find(&connection, &mut request, started) {
+        Ok(found) => (found.exchange, found.place, found.upgrade.then_some(client)),
+        Err((exchange, refusal)) => return respond::stop(exchange, Some(body), &Stop::Refused(refusal), None),
     };
-    let route = Arc::clone(&found.route);
-    match run(&connection, &mut exchange, &found, request, body).await {
-        Ok(Reached::Reply(answer)) => reply(exchange, &route, *answer),
-        Ok(Reached::Switched(response)) => tunnel::open(&connection, exchange, &route, response),
+    let asked_upgrade = upgrade.is_some();
+    match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
+        Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
+        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
         Err((stop, body)) => {
-            let upgrade_refused = connection.signals.clone();
-            upgrade_refused.resume();
-            respond::stop_with(exchange, body, &stop, Some(&route))
+            if asked_upgrade {
+                connection.signals.resume();
+            }
+            respond::stop(exchange, body, &stop, Some(&place.route))
         }
     }
 }
@@ -86,8 +89,8 @@ async fn run(
     connection: &Rc<Connection>,
     exchange: &mut Exchange,
     place: &Place,
-    mut request: Request<()>,
-    body: Incoming,
+    (mut request, body): (Request<()>, Incoming),
+    upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Reached, Stopped> {
     if let Err(rejected) = gates(connection, exchange, place, &request).await {
         return Err((rejected, Some(body)));
@@ -96,10 +99,9 @@ async fn run(
         let failure = Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
         return Err((Stop::Failed(failure), Some(body)));
     };
-    let upgrade = match outgoing::prepare(connection, exchange, lane, &mut request) {
-        Ok(upgrade) => upgrade,
-        Err(refusal) => return Err((Stop::Refused(refusal), Some(body))),
-    };
+    if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster, &mut request) {
+        return Err((Stop::Refused(refusal), Some(body)));
+    }
     let side = place.bound.side();
     let plan = forward::Plan {
         lane,
@@ -192,7 +194,7 @@ fn admit(
     gates.admit(&view, exchange.started).map_err(|rejection| {
         let first = exchange.rules_held();
         exchange.record.rule = rejection.rule.0.saturating_add(first).saturating_add(1);
-        Stop::Rejected(rejection, rejection.reason)
+        Stop::Rejected(rejection, Arc::clone(gates))
     })
 }
 
@@ -202,11 +204,7 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     let (mut parts, incoming) = response.into_parts();
     let now = exchange.worker.now();
     exchange.answered(parts.status.as_u16(), true, now);
-    if crate::hygiene::hop::strip_response(&mut parts.headers, false).is_err() {
-        let failure = Failure::sent(Outcome::HttpProtocolError, "the answer's Connection header names a vital field");
-        attempt.end(&mut exchange, failure.outcome, now);
-        return respond::stop_with(exchange, None, &Stop::Failed(failure), Some(route));
-    }
+    hop::strip_response(&mut parts.headers, false);
     outgoing::decorate(&exchange, &mut parts.headers, parts.version);
     parts.version = http::Version::HTTP_11;
     let (outcome, awaits_grpc_status) = classify(&parts, &incoming);
@@ -265,12 +263,10 @@ pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {
         method: request.method().clone(),
         uri: request.uri().clone(),
         version: request.version(),
-        host: request.headers().get(header::HOST).cloned(),
+        host: request.headers().get(header::HOST).cloned().or_else(|| {
+            let authority = request.uri().authority()?;
+            HeaderValue::from_str(authority.as_str()).ok()
+        }),
         client,
     }
-}
-
-/// TRACE and CONNECT are for the proxy itself or for nobody.
-pub(crate) fn is_refused_method(method: &Method) -> bool {
-    *method == Method::CONNECT
 }

@@ -16,8 +16,8 @@ use arc_swap::ArcSwap;
 use outrigger_config::sidecar::Sidecar;
 use outrigger_filters::clock::{Clock, Nanos, SystemClock, wall_now};
 
-use crate::hygiene::forwarded::Trust;
-use crate::rng::Rng;
+use crate::hygiene::network::Trust;
+use crate::hygiene::random::Random;
 use crate::snapshot::{Resources, Side, Snapshot};
 use crate::telemetry;
 use crate::timer::{Timer, Timers};
@@ -56,7 +56,7 @@ pub(crate) struct Worker {
     pub(crate) shared: Arc<Shared>,
     pub(crate) clock: SystemClock,
     pub(crate) telemetry: telemetry::Worker,
-    pub(crate) rng: RefCell<Rng>,
+    pub(crate) random: RefCell<Random>,
     timers: Rc<Timers>,
     local: RefCell<Rc<Local>>,
     pools: RefCell<HashMap<u64, Rc<EndpointPool>>>,
@@ -111,7 +111,7 @@ impl Worker {
             shared: Arc::clone(shared),
             clock,
             telemetry,
-            rng: RefCell::new(Rng::seeded()),
+            random: RefCell::new(Random::from_os()),
             timers: Timers::new(clock),
             local: RefCell::new(Rc::new(Local {
                 inbound: Rc::new(Bound { snapshot: Arc::clone(&snapshot), at: None, lane: None }),

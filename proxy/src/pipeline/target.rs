@@ -11,7 +11,8 @@ use outrigger_filters::clock::Nanos;
 
 use super::exchange::Exchange;
 use super::{Place, head_of, routing};
-use crate::hygiene::path;
+use crate::hygiene::guard::Malformed;
+use crate::hygiene::{hop, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
 use crate::server::io::Trouble;
@@ -26,50 +27,64 @@ const MAX_TARGET: usize = 16 * 1024;
 pub(super) struct Found {
     pub(super) exchange: Box<Exchange>,
     pub(super) place: Place,
+    /// It asks for a WebSocket.
+    pub(super) upgrade: bool,
 }
 
 /// Checks the request and finds its route. Either way its exchange has begun.
 pub(super) fn find(
     connection: &Rc<Connection>,
-    request: &Request<()>,
+    request: &mut Request<()>,
     started: Nanos,
 ) -> Result<Found, (Box<Exchange>, Refusal)> {
     let local = connection.worker.local();
-    let client = connection.client_ip(request.headers());
-    match locate(connection, &local, request, client) {
-        Ok(place) => {
-            let series = (place.route.series, local.snapshot.generation);
-            let mut exchange =
-                Exchange::begin(&connection.worker, &connection.signals, series, head_of(request, client), started);
-            exchange.is_grpc = super::is_grpc(request.headers().get(header::CONTENT_TYPE));
-            Ok(Found { exchange, place })
-        }
-        Err(refusal) => {
-            let direction = connection.direction();
-            let series = (local.snapshot.unmatched(direction), local.snapshot.generation);
-            let exchange =
-                Exchange::begin(&connection.worker, &connection.signals, series, head_of(request, client), started);
-            Err((exchange, refusal))
-        }
+    let head = head_of(request, connection.client_ip(request.headers()));
+    let located = connection.next_request().map_or(Ok(()), |trouble| Err(Refusal::Trouble(trouble)));
+    let located = located.and_then(|()| clean(connection, request));
+    let located = located.and_then(|upgrade| Ok((upgrade, locate(connection, &local, request)?)));
+    let series = match &located {
+        Ok((_, place)) => place.route.series,
+        Err(_) => local.snapshot.unmatched(connection.direction()),
+    };
+    let series = (series, local.snapshot.generation);
+    let mut exchange = Exchange::begin(&connection.worker, &connection.signals, series, head, started);
+    exchange.is_grpc = super::is_grpc(request.headers().get(header::CONTENT_TYPE));
+    match located {
+        Ok((upgrade, place)) => Ok(Found { exchange, place, upgrade }),
+        Err(refusal) => Err((exchange, refusal)),
     }
+}
+
+/// Removes what belongs to the client's connection only, and what it may not claim. True if it asks for an
+/// upgrade that we let through.
+fn clean(connection: &Connection, request: &mut Request<()>) -> Result<bool, Refusal> {
+    if *request.method() == Method::CONNECT {
+        return Err(Refusal::Method);
+    }
+    let limits = &connection.worker.shared.config.limits;
+    if request.headers().len() > limits.max_headers {
+        return Err(Refusal::Trouble(Trouble::Malformed(Malformed::TooManyFields)));
+    }
+    let upgrade = is_websocket(request);
+    let headers = request.headers_mut();
+    hop::strip_request(headers, hop::Keep { te_trailers: true, upgrade }).map_err(Refusal::Fields)?;
+    if !connection.trusted {
+        untrusted::strip(headers).map_err(Refusal::Fields)?;
+    }
+    Ok(upgrade)
+}
+
+fn is_websocket(request: &Request<()>) -> bool {
+    let upgrade = request.headers().get(header::UPGRADE);
+    request.version() == Version::HTTP_11
+        && upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
 fn locate(
     connection: &Connection,
     local: &Rc<Local>,
     request: &Request<()>,
-    _client: IpAddr,
 ) -> Result<Place, Refusal> {
-    if let Some(trouble) = connection.next_request() {
-        return Err(Refusal::Trouble(trouble));
-    }
-    if super::is_refused_method(request.method()) {
-        return Err(Refusal::Method);
-    }
-    let limits = &connection.worker.shared.config.limits;
-    if request.headers().len() > limits.max_headers {
-        return Err(Refusal::Trouble(Trouble::Malformed(crate::hygiene::guard::Malformed::TooManyHeaders)));
-    }
     check_path(request)?;
     let authority = authority(request)?;
     let host = host_of(&authority);
@@ -165,12 +180,6 @@ impl Connection {
             Door::Inbound => Direction::Inbound,
             Door::Outbound | Door::Dependency(_) => Direction::Outbound,
         }
-    }
-}
-
-impl std::fmt::Debug for Found {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Found").field("route", &self.place.route.name).finish_non_exhaustive()
     }
 }
 

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Weak};
 
 use arc_swap::ArcSwap;
+use http::HeaderValue;
 use outrigger_config::plan::{Address, Discovery, Protocol, TlsClient, Upstream};
 use outrigger_filters::outcome::Outcome;
 use parking_lot::Mutex;
@@ -42,6 +43,8 @@ pub(crate) struct Cluster {
     pub(crate) name: Arc<str>,
     pub(crate) spec: Upstream,
     pub(crate) tls: Option<Arc<ClientTls>>,
+    /// What to send as `Host` instead of what the caller sent.
+    pub(crate) host_header: Option<HeaderValue>,
     endpoints: ArcSwap<Endpoints>,
     /// Why there are no endpoints, while there are none.
     trouble: Mutex<Option<Outcome>>,
@@ -105,6 +108,7 @@ impl Cluster {
             name: name.into(),
             spec: spec.clone(),
             tls,
+            host_header: spec.host_header.as_deref().and_then(|host| HeaderValue::from_str(host).ok()),
             endpoints: ArcSwap::from_pointee(endpoints),
             trouble: Mutex::new(trouble),
             resolved: Notify::new(),
