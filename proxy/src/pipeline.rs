@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Incoming};
-use outrigger_filters::chain::Chain;
+use outrigger_filters::chain::{Admitted, Chain};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Rejection;
 use outrigger_filters::outcome::Outcome;
@@ -152,13 +152,15 @@ async fn gates(
     request: &Request<()>,
 ) -> Result<(), Stop> {
     let mut not_before = Nanos::default();
+    let mut first = 0;
     for gates in [&place.route.gates, &place.route.upstream_gates] {
         if gates.is_empty() {
             continue;
         }
-        let admitted = admit(connection, exchange, place, request, gates)?;
+        let admitted = admit(connection, exchange, place, request, (gates, first))?;
         not_before = not_before.max(admitted.not_before());
-        exchange.hold(admitted);
+        exchange.hold(gates, first, admitted);
+        first = first.saturating_add(u16::try_from(gates.rules().len()).unwrap_or(u16::MAX));
     }
     if not_before > exchange.started {
         let now = exchange.worker.now();
@@ -173,8 +175,8 @@ fn admit(
     exchange: &mut Exchange,
     place: &Place,
     request: &Request<()>,
-    gates: &Arc<Chain>,
-) -> Result<outrigger_filters::chain::Admitted, Stop> {
+    (gates, first): (&Arc<Chain>, u16),
+) -> Result<Admitted, Stop> {
     let path = request.uri().path();
     let params = match place.route.has_params {
         true => place.bound.side().router.path_params(place.rank, path),
@@ -192,7 +194,6 @@ fn admit(
         worker: exchange.worker.telemetry.index(),
     };
     gates.admit(&view, exchange.started).map_err(|rejection| {
-        let first = exchange.rules_held();
         exchange.record.rule = rejection.rule.0.saturating_add(first).saturating_add(1);
         Stop::Rejected(rejection, Arc::clone(gates))
     })

@@ -98,6 +98,15 @@ pub(crate) fn stop(
     response
 }
 
+/// The answer to a request that made us panic.
+pub(crate) fn panicked() -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Empty);
+    *response.status_mut() = StatusCode::INTERNAL_SERVER_ERROR;
+    let status = HeaderValue::from_static("outrigger;error=proxy_internal_error;details=\"proxy::panic\"");
+    response.headers_mut().insert(PROXY_STATUS, status);
+    response
+}
+
 fn count_malformed(exchange: &Exchange, stop: &Stop, verdict: &Verdict) {
     if matches!(stop, Stop::Refused(Refusal::Trouble(_) | Refusal::Path(_) | Refusal::Host | Refusal::Fields(_))) {
         exchange.worker.shared.resources.telemetry.process().malformed.bump(verdict.reason);
@@ -107,8 +116,8 @@ fn count_malformed(exchange: &Exchange, stop: &Stop, verdict: &Verdict) {
 /// Sets `RateLimit` and `RateLimit-Policy` (draft-ietf-httpapi-ratelimit-headers-10).
 pub(crate) fn quota_headers(headers: &mut HeaderMap, name: &str, quota: &Quota) {
     for (field, value) in [
-        (RATE_LIMIT_POLICY, rate_headers::policy(name, quota)),
-        (RATE_LIMIT, rate_headers::limit(name, quota)),
+        (RATE_LIMIT_POLICY, rate_headers::rate_limit_policy(name, quota)),
+        (RATE_LIMIT, rate_headers::rate_limit(name, quota)),
     ] {
         if let Ok(value) = HeaderValue::from_str(&value) {
             headers.insert(field, value);
@@ -253,8 +262,8 @@ impl Verdict {
         if let Some((name, quota)) = &self.quota {
             quota_headers(&mut headers, name, quota);
         }
-        let jitter = exchange.worker.random.borrow_mut().next_u64();
-        let retry_after = self.retry_after.map(|wait| rate_headers::retry_after(wait, jitter));
+        let jitter = (exchange.worker.random.borrow_mut().next_u64() >> 32) as u32;
+        let retry_after = self.retry_after.map(|wait| rate_headers::retry_after_seconds(wait, jitter));
         if let Some(seconds) = retry_after {
             headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -191,7 +191,7 @@ impl Builder<'_> {
             self.problems.push((owner.clone(), error.to_string()));
             Router::default()
         });
-        let upstream_gates = Arc::new(policies.build(&owner, &self.resources.store));
+        let upstream_gates = policies.build(&owner, &self.resources.store);
         let routes = routes.iter().map(|route| self.route(&owner, route, &upstream_gates)).collect();
         let attempts = self.resources.telemetry.attempts(self.name);
         Side { name: self.name.into(), router, routes, cluster, attempts }
@@ -199,9 +199,9 @@ impl Builder<'_> {
 
     fn route(&self, owner: &str, planned: &PlannedRoute, upstream_gates: &Arc<Chain>) -> Arc<Route> {
         let owner = format!("{owner}.routes.{}", planned.name);
-        let gates = Arc::new(planned.policies.build(&owner, &self.resources.store));
+        let gates = planned.policies.build(&owner, &self.resources.store);
         let rules: Vec<String> =
-            gates.rules().chain(upstream_gates.rules()).map(|rule| rule.name().to_owned()).collect();
+            gates.rules().chain(upstream_gates.rules()).map(|(_, rule)| rule.name().to_owned()).collect();
         let rules = rules.iter().map(String::as_str);
         let series = self.resources.telemetry.route(self.direction, &planned.name, self.name, rules);
         let has_params = matches!(&planned.matches.path, outrigger_config::plan::PathMatch::Regex(pattern) if pattern.contains("(?"));

@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use http::{HeaderValue, Method, Uri, Version};
-use outrigger_filters::chain::Admitted;
+use outrigger_filters::chain::{Admitted, Chain};
 use outrigger_filters::clock::Nanos;
+use outrigger_filters::filter::Quota;
 use outrigger_filters::outcome::Outcome;
 
-use crate::hygiene::trace::TraceContext;
 use crate::server::io::Signals;
 use crate::telemetry::{Detail, Flags, Record, RouteSeries};
 use crate::worker::Worker;
@@ -38,10 +38,11 @@ pub(crate) struct Exchange {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) client: IpAddr,
     pub(crate) request_id: Option<HeaderValue>,
-    pub(crate) trace: TraceContext,
     /// For the log: why, where the outcome alone does not say.
     pub(crate) detail: &'static str,
     signals: Arc<Signals>,
+    /// What the caller may be told about the quota nearest its end.
+    pub(crate) quota: Option<(Arc<Chain>, Quota)>,
     admitted: [Option<Admitted>; 2],
     finished: bool,
 }
@@ -68,31 +69,23 @@ impl Exchange {
             host: head.host,
             client: head.client,
             request_id: None,
-            trace: TraceContext::default(),
             detail: "",
             signals: Arc::clone(signals),
+            quota: None,
             admitted: [None, None],
             finished: false,
         })
     }
 
-    /// Holds what a chain admitted until the end.
-    pub(crate) fn hold(&mut self, admitted: Admitted) {
-        self.record.shadow |= admitted.shadowed() << self.rules_held();
+    /// Holds what `gates` admitted until the end. Their rules count from `first` in the record.
+    pub(crate) fn hold(&mut self, gates: &Arc<Chain>, first: u16, admitted: Admitted) {
+        self.record.shadow |= admitted.shadowed().wrapping_shl(u32::from(first));
+        if let Some(quota) = admitted.quota() {
+            self.quota = Some((Arc::clone(gates), *quota));
+        }
         match &mut self.admitted {
             [free @ None, _] | [_, free] => *free = Some(admitted),
         }
-    }
-
-    /// Rules of the chains passed so far: where the next chain's rules begin in the record.
-    pub(crate) fn rules_held(&self) -> u16 {
-        let rules = self.admitted.iter().flatten().map(|admitted| admitted.rule_count());
-        u16::try_from(rules.sum::<usize>()).unwrap_or(u16::MAX)
-    }
-
-    /// What passed, for headers about it.
-    pub(crate) fn admitted(&self) -> impl Iterator<Item = &Admitted> {
-        self.admitted.iter().flatten()
     }
 
     /// The head of the answer is on its way.
@@ -119,13 +112,11 @@ impl Exchange {
             admitted.settle(outcome, now);
         }
         self.signals.in_flight.fetch_sub(1, Ordering::Relaxed);
-        let text = |value: &Option<HeaderValue>| value.clone();
-        let (host, request_id) = (text(&self.host), text(&self.request_id));
         let detail = Detail {
             path: self.uri.path(),
             client: Some(self.client),
-            host: host.as_ref().map_or(b"", HeaderValue::as_bytes),
-            request_id: request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
+            host: self.host.as_ref().map_or(b"", HeaderValue::as_bytes),
+            request_id: self.request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
             detail: self.detail,
         };
         self.worker.telemetry.finish(&self.record, &detail);
@@ -137,7 +128,9 @@ impl Drop for Exchange {
         if !self.finished {
             self.record.flags = self.record.flags.with(Flags::CLIENT_CANCELLED);
             let now = self.worker.now();
-            self.finish(Outcome::ClientCancelled, now);
+            // Dropped by a panic of ours, or because the client left.
+            let ours = std::thread::panicking();
+            self.finish(if ours { Outcome::ProxyInternalError } else { Outcome::ClientCancelled }, now);
         }
     }
 }

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, Request, Version, header};
 
 use super::exchange::Exchange;
 use crate::hygiene::{forwarded, request_id, trace, via};
-use crate::respond::Refusal;
+use crate::respond::{Refusal, quota_headers};
 use crate::server::connection::Connection;
 use crate::upstream::cluster::Cluster;
 
@@ -86,9 +86,9 @@ pub(super) fn decorate(exchange: &Exchange, headers: &mut HeaderMap, version: Ve
     if exchange.worker.shared.config.via_responses {
         via::add(headers, version);
     }
-    for admitted in exchange.admitted() {
-        if let Some(quota) = admitted.quota() {
-            crate::respond::quota_headers(headers, admitted.chain(), &quota);
-        }
+    if let Some((gates, quota)) = &exchange.quota
+        && let Some(rule) = gates.rule(quota.rule)
+    {
+        quota_headers(headers, rule.name(), quota);
     }
 }

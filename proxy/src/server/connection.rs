@@ -3,6 +3,7 @@
 use std::cell::Cell;
 use std::convert::Infallible;
 use std::net::IpAddr;
+use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -22,6 +23,7 @@ use crate::hygiene::forwarded::{self, PeerHeaders};
 use crate::hygiene::guard::{Guard, HeadLimits};
 use crate::pipeline;
 use crate::pipeline::outflow::ReplyBody;
+use crate::respond;
 use crate::upstream::stream::Stream;
 use crate::worker::{LocalExecutor, Worker};
 
@@ -153,8 +155,19 @@ pub(crate) async fn serve(connection: Rc<Connection>, stream: Stream, first: Vec
     }
 }
 
+/// Answers a request. A panic of ours costs this request its answer and nobody else anything.
 async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
-    Ok(pipeline::serve(connection, request).await)
+    let shared = Arc::clone(&connection.worker.shared);
+    let mut serving = pin!(pipeline::serve(connection, request));
+    let response = std::future::poll_fn(move |cx| {
+        let polled = std::panic::catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx)));
+        polled.unwrap_or_else(|_| {
+            shared.resources.telemetry.process().panics.add(1);
+            Poll::Ready(respond::panicked())
+        })
+    })
+    .await;
+    Ok(response)
 }
 
 fn h1_builder(max_headers: usize, max_header_bytes: usize) -> http1::Builder {
