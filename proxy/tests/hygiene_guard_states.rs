@@ -42,7 +42,7 @@ fn judges_what_was_held_as_a_request_when_the_upgrade_is_refused() {
     assert_eq!(guard.inspect(UPGRADE), go_on(UPGRADE.len()));
     guard.resume();
     let smuggled = guard.inspect(b"\x81\x05hello\r\n");
-    assert_eq!(smuggled, Inspected { release: 0, verdict: Verdict::Malformed(Malformed::RequestLine) });
+    assert_eq!(smuggled, Inspected { release: 0, verdict: Verdict::Malformed(Malformed::Method) });
 }
 
 #[test]

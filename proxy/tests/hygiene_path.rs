@@ -53,6 +53,9 @@ fn refuses_every_way_to_spell_another_path() {
         ("/;/admin", A::EmptySegment),
         ("/;", A::EmptySegment),
         ("/%3b/admin", A::EmptySegment),
+        ("/%20/admin", A::EmptySegment),
+        ("/admin/%20", A::EmptySegment),
+        ("/%20;/admin", A::EmptySegment),
         ("/admin%00", A::EscapedControl),
         ("/admin%0a", A::EscapedControl),
         ("/admin%0D%0aX", A::EscapedControl),
@@ -264,7 +267,7 @@ proptest! {
     #[test]
     fn the_quick_way_and_the_slow_way_agree(path in "/[ab./]{0,12}") {
         // A segment with an escape, put first, sends the rest the slow way.
-        let slow = format!("/%20{path}");
+        let slow = format!("/a%20{path}");
         prop_assert_eq!(check(&path, MAX), check(&slow, MAX));
     }
 
