@@ -15,6 +15,7 @@ mod field;
 pub mod forwarded;
 pub mod guard;
 mod head;
+mod hex;
 pub mod hop;
 mod host;
 mod lines;

@@ -4,8 +4,7 @@ use super::{Malformed, class};
 /// Splits `name: value`; the value comes without the white space around it.
 #[inline]
 pub(super) fn parse(line: &[u8]) -> Result<(&[u8], &[u8]), Malformed> {
-    let colon = line.iter().position(|&byte| !class::is(byte, class::TOKEN));
-    match colon.and_then(|colon| line.split_at_checked(colon)) {
+    match line.split_at_checked(class::span(line, class::TOKEN)) {
         Some(([], [b' ' | b'\t', ..])) => Err(Malformed::Folded),
         Some((name @ [_, ..], [b':', value @ ..])) if class::is_field_value(value) => Ok((name, trim(value))),
         Some(([_, ..], [b':', ..])) => Err(Malformed::FieldValue),

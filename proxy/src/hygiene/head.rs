@@ -1,6 +1,6 @@
 //! One request head, verified line by line as its lines arrive (RFC 9112 §3, §5, §6).
 use super::lines::Line;
-use super::{Malformed, field, host, target};
+use super::{Malformed, class, field, host, target};
 
 /// How the message goes on behind its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -191,10 +191,11 @@ impl Head {
 impl RequestLine {
     #[inline]
     fn parse(line: &Line<'_>) -> Result<Self, Malformed> {
-        let (method, rest) = split_at_space(line.bytes)?;
-        if method.is_empty() || !super::class::all(method, super::class::TOKEN) {
-            return Err(Malformed::Method);
-        }
+        let (method, rest) = match line.bytes.split_at_checked(class::span(line.bytes, class::TOKEN)) {
+            Some((method @ [_, ..], [b' ', rest @ ..])) => (method, rest),
+            Some((_, [])) => return Err(Malformed::RequestLine),
+            _ => return Err(Malformed::Method),
+        };
         let (uri, version) = split_at_space(rest)?;
         let old_version = match version {
             b"HTTP/1.1" => false,

@@ -30,7 +30,7 @@ pub(super) fn has_port(authority: &[u8]) -> bool {
 fn split(authority: &[u8]) -> Option<(&[u8], Option<&[u8]>)> {
     let name_end = match authority {
         [b'[', ..] => memchr::memchr(b']', authority)? + 1,
-        _ => memchr::memchr(b':', authority).unwrap_or(authority.len()),
+        _ => class::span(authority, class::HOST),
     };
     match authority.split_at_checked(name_end)? {
         (host, []) => Some((host, None)),

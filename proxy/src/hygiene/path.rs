@@ -7,7 +7,7 @@
 //! | refused | examples |
 //! |---|---|
 //! | dot segments, with parameters, escapes or spaces around the dots | `/./a` `/x/..` `/..;/a` `/.;x=1/a` `/..%3b/` `/..%20/` |
-//! | empty segments | `//a` `/a//` `/;x/a` |
+//! | segments that are empty, or spaces, or parameters alone | `//a` `/a//` `/%20/a` `/;x/a` |
 //! | escaped separators and delimiters | `%2f` `%5c` `%23` `%3f` |
 //! | escaped characters that need none | `/%61dmin` `%2e` `%7e` |
 //! | escapes of escapes | `%252e` `%25u002e` |
@@ -35,7 +35,7 @@ pub enum Ambiguous {
     Byte,
     /// `.` or `..` as a segment, however dressed.
     DotSegment,
-    /// `//`, or a segment of parameters alone.
+    /// `//`, or a segment of spaces or parameters alone.
     EmptySegment,
     /// `%` without two hexadecimal digits.
     BadEscape,
@@ -175,7 +175,7 @@ impl Segment {
     fn end(&self, last: bool) -> Result<(), Ambiguous> {
         match (self.others, self.dots) {
             (false, 1 | 2) => Err(Ambiguous::DotSegment),
-            (false, 0) if !self.spaces && (self.parameters || !last) => Err(Ambiguous::EmptySegment),
+            (false, 0) if self.spaces || self.parameters || !last => Err(Ambiguous::EmptySegment),
             _ => Ok(()),
         }
     }

@@ -5,8 +5,8 @@
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::class;
+use super::hex;
 use super::random::Random;
-use super::trace::to_hex;
 
 /// The field's name.
 pub static X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -39,9 +39,12 @@ pub fn generate(unix_millis: u64, random: &mut Random) -> HeaderValue {
     let low = random & 0x0000_0000_0000_0fff_3fff_ffff_ffff_ffff;
     let bits = time | 0x7000_8000_0000_0000_0000 | low;
     let mut text = *b"00000000-0000-0000-0000-000000000000";
-    let places = text.iter_mut().filter(|place| **place == b'0');
-    for (place, digit) in places.zip(bits.to_be_bytes().into_iter().flat_map(to_hex)) {
-        *place = digit;
+    let groups = text.split_mut(|&byte| byte == b'-');
+    let mut bytes = bits.to_be_bytes().into_iter();
+    for group in groups {
+        for pair in group.as_chunks_mut::<2>().0 {
+            *pair = hex::digits(bytes.next().unwrap_or_default());
+        }
     }
     HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
 }

@@ -45,9 +45,8 @@ fn absolute(target: &[u8]) -> Result<Absolute, Malformed> {
 }
 
 fn path_and_query(bytes: &[u8]) -> Result<(), Malformed> {
-    let path_end = bytes.iter().position(|&byte| !class::is(byte, class::PATH));
-    let valid = match path_end.and_then(|end| bytes.get(end..)) {
-        None => true,
+    let valid = match bytes.get(class::span(bytes, class::PATH)..) {
+        None | Some([]) => true,
         Some([b'?', query @ ..]) => class::all(query, class::QUERY),
         Some(_) => false,
     };
