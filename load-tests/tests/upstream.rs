@@ -1,5 +1,7 @@
 //! Every script of the upstream, asked for over a real socket.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::io;
 use std::time::Duration;
 

@@ -1,5 +1,7 @@
 //! The upstream's other two faces: canned answers, and TLS.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests fail as tests do")]
+
 use std::sync::Arc;
 use std::time::Duration;
 

@@ -32,7 +32,8 @@ pub(crate) async fn answer(context: Context, request: Request<Incoming>) -> Resp
 
 async fn route(context: &Context, request: Request<Incoming>) -> Response<Body> {
     let path = request.uri().path().to_owned();
-    let (first, rest) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_matches('/'), ""));
+    let script = path.trim_start_matches('/');
+    let (first, rest) = script.split_once('/').unwrap_or((script, ""));
     match first {
         "" => ok(repeated(128)),
         "16k" => ok(repeated(16 * 1024)),
