@@ -41,6 +41,11 @@ impl<'t> Index<'t> {
         self.slots.get(id as usize).copied().flatten().map_or(self.root, |(node, _)| node)
     }
 
+    /// The place of the whole document.
+    pub(crate) const fn root(&self) -> Spot<'t> {
+        Spot { id: self.root.id, span: self.root.span, node: self.root }
+    }
+
     /// The place of the value of this identity.
     pub(crate) fn spot(&self, id: NodeId) -> Spot<'t> {
         let node = self.node(id);
