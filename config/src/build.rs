@@ -107,7 +107,13 @@ impl<'c, 't> Build<'c, 't> {
         self.ctx.report(if hint.is_empty() { problem } else { problem.hint(hint) });
     }
 
-    fn warn(&self, spot: Spot<'_>, code: Code, message: impl Into<String>, hint: impl Into<String>) {
+    pub(crate) fn warn(
+        &self,
+        spot: Spot<'_>,
+        code: Code,
+        message: impl Into<String>,
+        hint: impl Into<String>,
+    ) {
         let problem = Problem::new(code, spot.span, message).hint(hint).path(self.ctx.index.path(spot.id));
         self.ctx.report(problem.warning());
     }

@@ -12,7 +12,7 @@ use outrigger_filters::unit::Timespan;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use dependency::{Dependency, DependencyTimeouts, Discover, Endpoint, Isolation, Protocol, Tls};
+pub(crate) use dependency::{Dependency, DependencyTimeouts, Discover, Endpoint, Protocol, Tls};
 pub(crate) use matches::{FieldValue, Fields, Match};
 
 use crate::decode::{Each, Named, Written};

@@ -98,6 +98,15 @@ impl Spot<'_> {
         }
     }
 
+    /// The value at a path from here, such as `rate_limits[2].burst`, or the nearest there is.
+    pub(crate) fn follow(self, path: &str) -> Self {
+        let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.fold(self, |at, step| match step.strip_suffix(']').and_then(|index| index.parse().ok()) {
+            Some(index) => at.item(index),
+            None => at.key(step),
+        })
+    }
+
     /// The place of the key itself, or this one if there is none.
     pub(crate) fn at_key(self, key: &str) -> Self {
         match self.node.entry(key) {

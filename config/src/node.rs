@@ -102,22 +102,6 @@ impl Node {
             Value::Map(_) => "a mapping".to_owned(),
         }
     }
-
-    /// The value as JSON, plain scalars by the core schema.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        match &self.value {
-            Value::List(items) => items.iter().map(Self::to_json).collect(),
-            Value::Map(entries) => {
-                entries.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect()
-            }
-            Value::Scalar { text, .. } => match self.plain() {
-                None | Some(Plain::Null) => serde_json::Value::Null,
-                Some(Plain::Bool(value)) => value.into(),
-                Some(Plain::Int(value)) => value.into(),
-                Some(Plain::Float(_) | Plain::Text(_)) => text.as_str().into(),
-            },
-        }
-    }
 }
 
 /// Text from a document as messages show it: in backticks, escaped, cut at 60 characters.

@@ -63,6 +63,7 @@ impl<'t> Build<'_, 't> {
             let message = format!("nothing leads to {}", quoted(name));
             self.error(key, codes::UNREACHED, message, "give it `hosts`, or a port of its own with `listen`");
         }
+        self.check_policies(written.id, &written.policies, None);
         Some(Dependency {
             name: name.to_owned(),
             hosts: self.dependency_hosts(&block.hosts, spot.key("hosts"), taken),

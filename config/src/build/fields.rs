@@ -1,10 +1,10 @@
 //! Conditions on headers and query parameters, and what the filters' blocks name of a match.
 
 use http::{HeaderName, HeaderValue};
-use outrigger_filters::policies::RoutePolicies;
 
 use super::{Build, regexes};
 use crate::codes;
+use crate::decode::Policies;
 use crate::document::{self, FieldValue, Fields};
 use crate::index::Spot;
 use crate::node::{Node, NodeId, Plain, Value, quoted};
@@ -74,22 +74,25 @@ impl Build<'_, '_> {
         }
     }
 
-    /// What the filters themselves say about their blocks, and that the path's parameters they name exist.
-    pub(super) fn check_policies(
+    /// What the filters themselves say about their blocks in the value `id`, and that the parameters of the
+    /// path they name are captured by the match.
+    pub(super) fn check_policies<P: Policies>(
         &self,
         id: NodeId,
-        policies: &RoutePolicies,
+        policies: &P,
         matches: Option<&document::Match>,
     ) {
-        let node = self.ctx.index.node(id);
+        let spot = self.ctx.index.spot(id);
+        for invalid in policies.invalid() {
+            self.error(spot.follow(&invalid.path), codes::FILTER, invalid.message, invalid.hint);
+        }
         let pattern = matches.and_then(|matches| matches.path_regex.as_deref());
         let captures: Vec<String> = pattern
             .and_then(|pattern| regexes::anchored(pattern).ok())
             .map(|regex| regex.capture_names().flatten().map(str::to_owned).collect())
             .unwrap_or_default();
-        for (_, block) in
-            node.entries().iter().filter(|(key, _)| RoutePolicies::KEYS.contains(&key.text.as_str()))
-        {
+        let entries = self.ctx.index.node(id).entries();
+        for (_, block) in entries.iter().filter(|(key, _)| P::KEYS.contains(&key.text.as_str())) {
             self.check_captures(block, &captures);
         }
     }

@@ -10,9 +10,9 @@ use crate::codes;
 use crate::index::Spot;
 
 /// Bytes of a pattern.
-pub const MAX_PATTERN: usize = 4096;
+const MAX_PATTERN: usize = 4096;
 /// Bytes of a compiled pattern.
-pub const MAX_COMPILED: usize = 256 << 10;
+const MAX_COMPILED: usize = 256 << 10;
 /// Patterns in a policy.
 const MAX_PATTERNS: usize = 1000;
 /// Groups inside each other.
