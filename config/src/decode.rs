@@ -15,7 +15,7 @@ use std::collections::HashSet;
 
 use serde::de::DeserializeOwned;
 
-pub(crate) use shapes::{Each, Named, Written};
+pub(crate) use shapes::{Each, Named, Policies, Written};
 
 use crate::diagnostics::{Problem, Problems};
 use crate::index::Index;

@@ -171,7 +171,8 @@ impl Problems {
         if let (true, Some(last)) = (self.more, self.found.last()) {
             let message = format!("…and more; the first {MAX_PROBLEMS} are shown");
             let severity = if self.errors > 0 { Severity::Error } else { Severity::Warning };
-            self.found.push(Problem { severity, ..Problem::new(codes::TOO_MANY_PROBLEMS, last.span, message) });
+            self.found
+                .push(Problem { severity, ..Problem::new(codes::TOO_MANY_PROBLEMS, last.span, message) });
         }
         for problem in &mut self.found {
             if let Some(source) = sources.get(usize::from(problem.span.file)) {

@@ -41,6 +41,11 @@ impl<'t> Index<'t> {
         self.slots.get(id as usize).copied().flatten().map_or(self.root, |(node, _)| node)
     }
 
+    /// The place of the whole document.
+    pub(crate) const fn root(&self) -> Spot<'t> {
+        Spot { id: self.root.id, span: self.root.span, node: self.root }
+    }
+
     /// The place of the value of this identity.
     pub(crate) fn spot(&self, id: NodeId) -> Spot<'t> {
         let node = self.node(id);
@@ -91,6 +96,15 @@ impl Spot<'_> {
             Some(node) => Self { id: node.id, span: node.span, node },
             None => self,
         }
+    }
+
+    /// The value at a path from here, such as `rate_limits[2].burst`, or the nearest there is.
+    pub(crate) fn follow(self, path: &str) -> Self {
+        let steps = path.split(['.', '[']).filter(|step| !step.is_empty());
+        steps.fold(self, |at, step| match step.strip_suffix(']').and_then(|index| index.parse().ok()) {
+            Some(index) => at.item(index),
+            None => at.key(step),
+        })
     }
 
     /// The place of the key itself, or this one if there is none.

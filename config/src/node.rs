@@ -36,7 +36,10 @@ pub(crate) struct Key {
 #[derive(Clone, Debug)]
 pub(crate) enum Value {
     /// Text; `plain` if it stood without quotes.
-    Scalar { text: String, plain: bool },
+    Scalar {
+        text: String,
+        plain: bool,
+    },
     List(Vec<Node>),
     /// In the order of the text; no key twice.
     Map(Vec<(Key, Node)>),
@@ -99,20 +102,6 @@ impl Node {
             Value::Map(_) => "a mapping".to_owned(),
         }
     }
-
-    /// The value as JSON, plain scalars by the core schema.
-    pub(crate) fn to_json(&self) -> serde_json::Value {
-        match &self.value {
-            Value::List(items) => items.iter().map(Self::to_json).collect(),
-            Value::Map(entries) => entries.iter().map(|(key, node)| (key.text.clone(), node.to_json())).collect(),
-            Value::Scalar { text, .. } => match self.plain() {
-                None | Some(Plain::Null) => serde_json::Value::Null,
-                Some(Plain::Bool(value)) => value.into(),
-                Some(Plain::Int(value)) => value.into(),
-                Some(Plain::Float(_) | Plain::Text(_)) => text.as_str().into(),
-            },
-        }
-    }
 }
 
 /// Text from a document as messages show it: in backticks, escaped, cut at 60 characters.
@@ -136,7 +125,9 @@ fn resolve(text: &str) -> Plain<'_> {
         return Plain::Int(value);
     }
     match text.parse() {
-        Ok(value) if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => Plain::Float(value),
+        Ok(value) if text.starts_with(|c: char| c.is_ascii_digit() || "+-.".contains(c)) => {
+            Plain::Float(value)
+        }
         _ => Plain::Text(text),
     }
 }

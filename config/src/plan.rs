@@ -78,6 +78,29 @@ pub struct Upstream {
     pub keepalive: Duration,
 }
 
+/// How long an idle pooled connection is kept unless the policy says otherwise.
+pub const KEEPALIVE: Duration = Duration::from_secs(30);
+/// Connections to one endpoint unless the policy says otherwise.
+pub const MAX_CONNECTIONS: u32 = 256;
+/// Connections to one endpoint being opened at once unless the policy says otherwise.
+pub const MAX_CONNECTING: u32 = 16;
+
+impl Upstream {
+    /// Plain HTTP/1.1 to these endpoints, all else by default.
+    #[must_use]
+    pub const fn new(discovery: Discovery) -> Self {
+        Self {
+            discovery,
+            protocol: Protocol::Http1,
+            tls: None,
+            host_header: None,
+            max_connections_per_endpoint: MAX_CONNECTIONS,
+            max_connecting: MAX_CONNECTING,
+            keepalive: KEEPALIVE,
+        }
+    }
+}
+
 /// Where the endpoints of an upstream come from.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Discovery {
@@ -140,7 +163,7 @@ pub struct Route {
 }
 
 /// All conditions must hold; an empty list holds always.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Match {
     /// Any of these methods, upper case.
     pub methods: Vec<String>,
@@ -155,7 +178,7 @@ pub struct Match {
 }
 
 /// A condition on the path, which is compared as it is forwarded.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum PathMatch {
     /// Every path.
     #[default]
@@ -169,7 +192,7 @@ pub enum PathMatch {
 }
 
 /// A condition on the host: lower case, no port.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum HostMatch {
     /// This host.
     Exact(String),
@@ -178,7 +201,7 @@ pub enum HostMatch {
 }
 
 /// A condition on a header or a query parameter.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct FieldMatch {
     /// Header names are lower case.
     pub name: String,
@@ -187,7 +210,7 @@ pub struct FieldMatch {
 }
 
 /// A condition on a value.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ValueMatch {
     /// Exactly this.
     Exact(String),

@@ -26,8 +26,12 @@ pub(crate) fn read(file: u16, first: NodeId, text: &str, problems: &mut Problems
     let start = Span { file, line: 1, column: 1, width: 1 };
     if text.len() > MAX_BYTES {
         problems.push(
-            Problem::new(codes::TOO_LARGE, start, format!("the document has {} bytes; 4 MiB are read", text.len()))
-                .hint("split it into files of a directory"),
+            Problem::new(
+                codes::TOO_LARGE,
+                start,
+                format!("the document has {} bytes; 4 MiB are read", text.len()),
+            )
+            .hint("split it into files of a directory"),
         );
         return None;
     }
@@ -65,9 +69,13 @@ impl<'i> Reader<'i, '_> {
                 Event::StreamStart | Event::DocumentEnd => {}
                 Event::StreamEnd => break,
                 Event::DocumentStart(..) if root.is_some() => {
-                    return Err(Problem::new(codes::SECOND_DOCUMENT, at, "a second document begins here; a file holds one")
-                        .hint("remove the `---`, or make it a file of its own in a directory")
-                        .boxed());
+                    return Err(Problem::new(
+                        codes::SECOND_DOCUMENT,
+                        at,
+                        "a second document begins here; a file holds one",
+                    )
+                    .hint("remove the `---`, or make it a file of its own in a directory")
+                    .boxed());
                 }
                 Event::DocumentStart(..) => span = at,
                 other => root = Some(self.node(other, at)?),
@@ -139,7 +147,11 @@ impl<'i> Reader<'i, '_> {
                 (Event::MappingEnd, _) => return Ok(entries),
                 (Event::Scalar(text, ..), span) => (text.into_owned(), span),
                 (Event::Alias(_) | Event::UnresolvedAlias(_), span) => return Err(alias(span)),
-                (_, span) => return Err(Problem::new(codes::KEY, span, "a key is text, not a list or a mapping").boxed()),
+                (_, span) => {
+                    return Err(
+                        Problem::new(codes::KEY, span, "a key is text, not a list or a mapping").boxed()
+                    );
+                }
             };
             let (event, at) = self.expect()?;
             let node = self.node(event, at)?;
@@ -147,7 +159,8 @@ impl<'i> Reader<'i, '_> {
                 self.problems.push(alias_problem(span, "merge keys are not read"));
             } else if let Some(first) = seen.insert(text.clone(), span.line) {
                 let message = format!("{} is given twice; the first is on line {first}", quoted(&text));
-                self.problems.push(Problem::new(codes::DUPLICATE_KEY, span, message).hint("keep one of them"));
+                self.problems
+                    .push(Problem::new(codes::DUPLICATE_KEY, span, message).hint("keep one of them"));
                 seen.insert(text, first);
             } else {
                 entries.push((Key { text, span }, node));
@@ -202,7 +215,11 @@ impl<'i> Reader<'i, '_> {
         let problem = match error.kind() {
             ErrorKind::RecursionLimitExceeded => return too_deep(span),
             ErrorKind::UnknownAnchor => return alias(span),
-            kind => Problem::new(codes::SYNTAX, span, format!("this is not YAML: {}", kind.to_string().to_lowercase())),
+            kind => Problem::new(
+                codes::SYNTAX,
+                span,
+                format!("this is not YAML: {}", kind.to_string().to_lowercase()),
+            ),
         };
         match error.kind() {
             ErrorKind::TabNotAllowed | ErrorKind::TabInBlockIndentation | ErrorKind::TabInIndentation => {

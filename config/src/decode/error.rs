@@ -68,8 +68,8 @@ impl serde::de::Error for Error {
 
     fn unknown_variant(word: &str, expected: &'static [&'static str]) -> Self {
         let message = format!("{} is not one of {}", quoted(word), suggest::list(expected));
-        let mut error =
-            Self::new(codes::UNKNOWN_VALUE, message).hint(suggest::did_you_mean(word, expected.iter().copied()));
+        let mut error = Self::new(codes::UNKNOWN_VALUE, message)
+            .hint(suggest::did_you_mean(word, expected.iter().copied()));
         error.word = Some(word.to_owned());
         error
     }

@@ -210,7 +210,11 @@ impl<'t> de::Deserializer<'t> for Reader<'_, 't> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'t>>(self, _: &'static str, visitor: V) -> Result<V::Value, Error> {
+    fn deserialize_newtype_struct<V: Visitor<'t>>(
+        self,
+        _: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, Error> {
         visitor.visit_newtype_struct(self).map_err(|error| error.within(self.node.id))
     }
 
@@ -218,7 +222,8 @@ impl<'t> de::Deserializer<'t> for Reader<'_, 't> {
         visitor.visit_unit()
     }
 
-    forward_to_deserialize_any! { i128 u128 f32 f64 bytes byte_buf unit unit_struct tuple tuple_struct }
+    forward_to_deserialize_any! {
+    <V: Visitor<'t>> i128 u128 f32 f64 bytes byte_buf unit unit_struct tuple tuple_struct }
 }
 
 /// Reads `keys` from the first of several mappings that has each.
@@ -239,6 +244,7 @@ impl<'t> de::Deserializer<'t> for Layers<'_, '_, 't> {
     }
 
     forward_to_deserialize_any! {
+        <V: Visitor<'t>>
         bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit
         unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
     }

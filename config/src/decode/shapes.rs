@@ -12,6 +12,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use crate::node::NodeId;
 use crate::schema;
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
+use outrigger_filters::policy::Invalid;
 
 /// Name of the struct by which a [`Written`] asks its deserializer for two views of one mapping.
 pub(super) const SPLIT: &str = "$written";
@@ -20,14 +21,25 @@ pub(super) const SPLIT: &str = "$written";
 pub(crate) trait Policies {
     /// The keys.
     const KEYS: &'static [&'static str];
+
+    /// What can be read and cannot be meant.
+    fn invalid(&self) -> Vec<Invalid>;
 }
 
 impl Policies for RoutePolicies {
     const KEYS: &'static [&'static str] = Self::KEYS;
+
+    fn invalid(&self) -> Vec<Invalid> {
+        self.validate()
+    }
 }
 
 impl Policies for UpstreamPolicies {
     const KEYS: &'static [&'static str] = Self::KEYS;
+
+    fn invalid(&self) -> Vec<Invalid> {
+        self.validate()
+    }
 }
 
 /// A block `T` in which filters `P` have their keys too.

@@ -1,0 +1,114 @@
+//! Conditions on headers and query parameters, and what the filters' blocks name of a match.
+
+use http::{HeaderName, HeaderValue};
+
+use super::{Build, regexes};
+use crate::codes;
+use crate::decode::Policies;
+use crate::document::{self, FieldValue, Fields};
+use crate::index::Spot;
+use crate::node::{Node, NodeId, Plain, Value, quoted};
+use crate::plan::{FieldMatch, ValueMatch};
+
+impl Build<'_, '_> {
+    pub(super) fn headers(&self, written: Option<&Fields>, spot: Spot<'_>) -> Vec<FieldMatch> {
+        let Some(written) = written else { return Vec::new() };
+        self.refuse_empty(written.is_empty(), spot, "headers");
+        let mut fields: Vec<FieldMatch> = Vec::new();
+        for (name, value) in written {
+            let at = spot.at_key(name);
+            let lower = name.to_ascii_lowercase();
+            if HeaderName::from_bytes(name.as_bytes()).is_err() {
+                self.error(at, codes::FIELD, format!("{} is not a header name", quoted(name)), "");
+            } else if lower == "host" {
+                self.error(at, codes::FIELD, "the host is not matched as a header", "use `hosts`");
+            } else if fields.iter().any(|field| field.name == lower) {
+                self.error(
+                    at,
+                    codes::FIELD,
+                    format!("header {} is given twice", quoted(&lower)),
+                    "names ignore case",
+                );
+            }
+            if let FieldValue::Exact(text) = value
+                && (HeaderValue::from_str(text).is_err() || text.trim() != text)
+            {
+                let message = format!("no header can have the value {}", quoted(text));
+                self.error(spot.key(name), codes::FIELD, message, "visible ASCII, no space at the ends");
+            }
+            fields.push(FieldMatch { name: lower, value: self.value(spot.key(name), value) });
+        }
+        fields
+    }
+
+    pub(super) fn query(&self, written: Option<&Fields>, spot: Spot<'_>) -> Vec<FieldMatch> {
+        let Some(written) = written else { return Vec::new() };
+        self.refuse_empty(written.is_empty(), spot, "query");
+        let field = |(name, value): (&String, &FieldValue)| {
+            if name.is_empty() {
+                self.error(spot.at_key(name), codes::FIELD, "a query parameter without a name", "");
+            }
+            FieldMatch { name: name.clone(), value: self.value(spot.key(name), value) }
+        };
+        written.iter().map(field).collect()
+    }
+
+    fn value(&self, spot: Spot<'_>, value: &FieldValue) -> ValueMatch {
+        match value {
+            FieldValue::Exact(text) => ValueMatch::Exact(text.clone()),
+            FieldValue::Regex(pattern) => {
+                self.regex(spot.key("regex"), pattern);
+                ValueMatch::Regex(pattern.clone())
+            }
+            FieldValue::Present(true) => ValueMatch::Present,
+            FieldValue::Present(false) => {
+                let message = "`present: false` is not in this version";
+                self.error(
+                    spot.key("present"),
+                    codes::NOT_BUILT,
+                    message,
+                    "match the requests that have it before",
+                );
+                ValueMatch::Present
+            }
+        }
+    }
+
+    /// What the filters themselves say about their blocks in the value `id`, and that the parameters of the
+    /// path they name are captured by the match.
+    pub(super) fn check_policies<P: Policies>(
+        &self,
+        id: NodeId,
+        policies: &P,
+        matches: Option<&document::Match>,
+    ) {
+        let spot = self.ctx.index.spot(id);
+        for invalid in policies.invalid() {
+            self.error(spot.follow(&invalid.path), codes::FILTER, invalid.message, invalid.hint);
+        }
+        let pattern = matches.and_then(|matches| matches.path_regex.as_deref());
+        let captures: Vec<String> = pattern
+            .and_then(|pattern| regexes::anchored(pattern).ok())
+            .map(|regex| regex.capture_names().flatten().map(str::to_owned).collect())
+            .unwrap_or_default();
+        let entries = self.ctx.index.node(id).entries();
+        for (_, block) in entries.iter().filter(|(key, _)| P::KEYS.contains(&key.text.as_str())) {
+            self.check_captures(block, &captures);
+        }
+    }
+
+    /// `path_param` means the same wherever a filter reads it.
+    fn check_captures(&self, node: &Node, captures: &[String]) {
+        for (key, value) in node.entries() {
+            if let ("path_param", Some(Plain::Text(name)), Value::Scalar { .. }) =
+                (key.text.as_str(), value.plain(), &value.value)
+                && !captures.iter().any(|capture| capture == name)
+            {
+                let message = format!("the path of this route has no parameter {}", quoted(name));
+                let hint = format!("name it in the route's match: `path_regex: /v1/(?<{name}>[^/]+)`");
+                self.error(self.ctx.index.spot(value.id), codes::PATH_PARAM, message, hint);
+            }
+        }
+        node.children().for_each(|child| self.check_captures(child, captures));
+    }
+}

@@ -1,0 +1,151 @@
+//! Routes: named once, reachable, in order of precedence, with what they inherit.
+
+use std::collections::HashMap;
+
+use outrigger_filters::policies::RoutePolicies;
+
+use super::{Build, order};
+use crate::codes;
+use crate::decode::Written;
+use crate::document;
+use crate::index::Spot;
+use crate::node::{NodeId, quoted};
+use crate::plan::{Match, Route, Timeouts};
+
+/// Name of the route that always exists.
+pub(crate) const DEFAULT: &str = "default";
+
+/// What routes inherit.
+pub(super) struct Parent<'p> {
+    pub(super) timeouts: Timeouts,
+    pub(super) policies: &'p RoutePolicies,
+    /// Where the policies were written.
+    pub(super) id: Option<NodeId>,
+}
+
+type Routes = [Written<document::Route, RoutePolicies>];
+
+impl Build<'_, '_> {
+    /// All routes, most specific first; the last is `default`.
+    pub(super) fn routes(&self, written: &Routes, parent: &Parent<'_>) -> Vec<Route> {
+        self.check_route_names(written);
+        let mut routes: Vec<_> = written.iter().map(|route| self.route(route, parent)).collect();
+        self.check_reachable(written, &routes);
+        if !routes.iter().any(|route| route.name == DEFAULT) {
+            routes.push(Route {
+                name: DEFAULT.to_owned(),
+                matches: Match::default(),
+                timeouts: parent.timeouts,
+                policies: parent.policies.clone(),
+            });
+        }
+        order::sort(&mut routes);
+        routes
+    }
+
+    fn route(&self, written: &Written<document::Route, RoutePolicies>, parent: &Parent<'_>) -> Route {
+        let spot = self.ctx.index.spot(written.id);
+        let document::Route { name, matches, timeouts } = &written.block;
+        let mut route = Route {
+            name: name.clone(),
+            matches: Match::default(),
+            timeouts: parent.timeouts,
+            policies: self.inherited(written, parent),
+        };
+        if self.ctx.is_damaged(self.ctx.index.node(written.id)) {
+            return route;
+        }
+        if let Some(matches) = matches {
+            route.matches = self.matches(matches, spot.key("match"));
+        }
+        if let Some(timeouts) = timeouts {
+            route.timeouts = self.timeouts(timeouts, spot.key("timeouts"));
+        }
+        if name == DEFAULT && route.matches != Match::default() {
+            let hint = "drop its `match`, or give it another name";
+            self.error(
+                spot.key("match"),
+                codes::DEFAULT_ROUTE,
+                "the route `default` must match everything",
+                hint,
+            );
+        }
+        self.check_policies(written.id, &written.policies, matches.as_ref());
+        route
+    }
+
+    /// The route's own policies, and those of the parent whose keys it does not have.
+    fn inherited(
+        &self,
+        written: &Written<document::Route, RoutePolicies>,
+        parent: &Parent<'_>,
+    ) -> RoutePolicies {
+        let Some(id) = parent.id else { return written.policies.clone() };
+        let nodes = [self.ctx.index.node(written.id), self.ctx.index.node(id)];
+        let own = nodes.iter().take(1).flat_map(|node| node.entries());
+        if !own.into_iter().any(|(key, _)| RoutePolicies::KEYS.contains(&key.text.as_str())) {
+            return parent.policies.clone();
+        }
+        self.ctx.decode_layers(&nodes, RoutePolicies::KEYS).unwrap_or_else(|| written.policies.clone())
+    }
+
+    fn check_route_names(&self, written: &Routes) {
+        let mut seen: HashMap<&str, Spot<'_>> = HashMap::new();
+        for route in written {
+            let spot = self.ctx.index.spot(route.id).key("name");
+            self.check_name(spot, &route.block.name);
+            if let Some(first) = seen.get(route.block.name.as_str()) {
+                let message = format!("a second route is named {}", quoted(&route.block.name));
+                self.error(
+                    spot,
+                    codes::NAME_TAKEN,
+                    message,
+                    format!("the first is {}", self.place(*first, spot)),
+                );
+            } else {
+                seen.insert(&route.block.name, spot);
+            }
+        }
+    }
+
+    fn check_reachable(&self, written: &Routes, routes: &[Route]) {
+        let mut seen: HashMap<Match, &str> = HashMap::new();
+        let mut places: HashMap<&str, Spot<'_>> = HashMap::new();
+        for (written, route) in written.iter().zip(routes) {
+            if self.ctx.is_damaged(self.ctx.index.node(written.id)) {
+                continue;
+            }
+            let spot = self.ctx.index.spot(written.id);
+            let Some(first) = seen.insert(normal(&route.matches), &route.name) else {
+                places.insert(&route.name, spot);
+                continue;
+            };
+            seen.insert(normal(&route.matches), first);
+            let at = places.get(first).map(|at| self.place(*at, spot)).unwrap_or_default();
+            let message =
+                format!("route {} is never reached: {} matches the same", quoted(&route.name), quoted(first));
+            let hint = format!("the other is {at}; make one more specific, or remove it");
+            self.error(spot.key("match"), codes::UNREACHABLE_ROUTE, message, hint);
+        }
+    }
+
+    /// `on line 7`, with the file if it is another one.
+    pub(super) fn place(&self, of: Spot<'_>, from: Spot<'_>) -> String {
+        if of.span.file == from.span.file {
+            return format!("on line {}", of.span.line);
+        }
+        format!(
+            "in {} on line {}",
+            self.names.get(usize::from(of.span.file)).copied().unwrap_or_default(),
+            of.span.line
+        )
+    }
+}
+
+/// The same for two matches that hold for the same requests because they say the same in another order.
+fn normal(matches: &Match) -> Match {
+    let mut matches = matches.clone();
+    matches.methods.sort_unstable();
+    matches.hosts.sort_unstable();
+    matches
+}
