@@ -19,6 +19,7 @@ pub mod decisions;
 pub mod exposition;
 mod json;
 mod line;
+pub mod log;
 mod metrics;
 pub mod names;
 mod outcome;
