@@ -1,6 +1,8 @@
 //! The Outrigger sidecar.
 
 pub mod admin;
+pub mod app;
+pub mod cli;
 mod failure;
 pub mod hygiene;
 mod pipeline;

@@ -15,17 +15,18 @@
 pub mod access_log;
 mod alias;
 pub mod cell;
+pub mod chains;
 pub mod decisions;
 pub mod exposition;
 mod json;
 mod line;
+pub mod log;
 mod metrics;
 pub mod names;
-mod outcome;
 pub mod process;
 mod procfs;
 pub mod record;
-pub mod series;
+mod series;
 mod spool;
 pub(crate) mod stamp;
 pub mod worker;
@@ -38,6 +39,7 @@ use outrigger_config::sidecar;
 use parking_lot::RwLock;
 
 pub use self::access_log::{AccessLog, Detail};
+pub use self::chains::Chains;
 use self::decisions::Decision;
 pub use self::exposition::{Collect, Exposition, Format};
 pub use self::names::{NameId, Names, RuleSet};

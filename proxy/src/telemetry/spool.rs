@@ -15,9 +15,15 @@ use std::thread::{self, JoinHandle, Thread};
 use std::time::Duration;
 
 use outrigger_config::sidecar::LogSink;
+use outrigger_filters::clock::{Clock, Nanos, SystemClock};
 use parking_lot::Mutex;
 
+use super::log;
+
 const GATHER: Duration = Duration::from_millis(5);
+
+/// Dropped lines are reported at most this often.
+const REPORT: Duration = Duration::from_secs(1);
 
 /// What a burst may leave allocated in each buffer.
 const KEPT: usize = 64 * 1_024;
@@ -89,7 +95,7 @@ impl Spool {
     /// Starts writing to `sink` from `producers` buffers, which with what is being written hold at most `bytes`.
     /// `None` if the sink is off. A file that cannot be opened is an error now, not later.
     pub(super) fn start(
-        name: &str,
+        name: &'static str,
         sink: &LogSink,
         producers: usize,
         bytes: usize,
@@ -106,11 +112,9 @@ impl Spool {
             errors: AtomicU64::new(0),
             flushes: Mutex::default(),
         });
-        let writer = Arc::clone(&shared);
-        let thread = thread::Builder::new()
-            .name(name.into())
-            .stack_size(128 * 1_024)
-            .spawn(move || write_until_stopped(&writer, out))?;
+        let writer = Writer { shared: Arc::clone(&shared), out, batch: Vec::new(), drops: Drops::of(name) };
+        let thread =
+            thread::Builder::new().name(name.into()).stack_size(128 * 1_024).spawn(move || writer.run())?;
         Ok(Some(Self { shared, thread }))
     }
 
@@ -177,44 +181,153 @@ impl Producer {
     }
 }
 
-fn write_until_stopped(shared: &Shared, mut out: Out) {
-    let mut batch = Vec::new();
-    loop {
-        // Before looking: what comes after this look unparks the thread again. Requests to flush are taken
-        // before the buffers, so that all that was appended before them is written before they are answered.
-        shared.signalled.store(false, Ordering::Release);
-        let stopping = shared.stopping.load(Ordering::Acquire);
-        let flushes = std::mem::take(&mut *shared.flushes.lock());
-        if shared.reopen.swap(false, Ordering::AcqRel) && out.reopen().is_err() {
-            shared.errors.fetch_add(1, Ordering::Relaxed);
-        }
-        let wrote = write_all(shared, &mut out, &mut batch);
-        for flush in flushes {
-            let _ = flush.try_send(());
-        }
-        if stopping {
-            return;
-        }
-        if wrote {
-            thread::sleep(GATHER);
-        } else {
-            thread::park();
-        }
-    }
+/// The thread's side.
+struct Writer {
+    shared: Arc<Shared>,
+    out: Out,
+    batch: Vec<u8>,
+    drops: Drops,
 }
 
-fn write_all(shared: &Shared, out: &mut Out, batch: &mut Vec<u8>) -> bool {
-    let mut wrote = false;
-    for buffer in &shared.buffers {
-        batch.clear();
-        batch.shrink_to(KEPT);
-        std::mem::swap(&mut *buffer.lock(), batch);
-        if !batch.is_empty() {
-            wrote = true;
-            if out.write(batch).is_err() {
-                shared.errors.fetch_add(1, Ordering::Relaxed);
+impl Writer {
+    fn run(mut self) {
+        loop {
+            // Before looking: what comes after this look unparks the thread again. Requests to flush are taken
+            // before the buffers, so that all that was appended before them is written before they are answered.
+            self.shared.signalled.store(false, Ordering::Release);
+            let stopping = self.shared.stopping.load(Ordering::Acquire);
+            let flushes = std::mem::take(&mut *self.shared.flushes.lock());
+            if self.shared.reopen.swap(false, Ordering::AcqRel) && self.out.reopen().is_err() {
+                self.shared.errors.fetch_add(1, Ordering::Relaxed);
+            }
+            let wrote = self.write_all();
+            for flush in flushes {
+                let _ = flush.try_send(());
+            }
+            if stopping {
+                return;
+            }
+            let unreported = self.drops.report(self.shared.dropped.load(Ordering::Relaxed));
+            match (wrote, unreported) {
+                (true, _) => thread::sleep(GATHER),
+                (false, true) => thread::park_timeout(REPORT),
+                (false, false) => thread::park(),
             }
         }
     }
-    wrote
+
+    fn write_all(&mut self) -> bool {
+        let mut wrote = false;
+        for buffer in &self.shared.buffers {
+            self.batch.clear();
+            self.batch.shrink_to(KEPT);
+            std::mem::swap(&mut *buffer.lock(), &mut self.batch);
+            if !self.batch.is_empty() {
+                wrote = true;
+                if self.out.write(&self.batch).is_err() {
+                    self.shared.errors.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
+        wrote
+    }
+}
+
+/// What was said about dropped lines.
+struct Drops {
+    name: &'static str,
+    clock: SystemClock,
+    reported: u64,
+    at: Option<Nanos>,
+}
+
+impl Drops {
+    fn of(name: &'static str) -> Self {
+        Self { name, clock: SystemClock::start(), reported: 0, at: None }
+    }
+
+    /// Says in the program's log how many more were dropped, at most once a [`REPORT`]; whether that is still due.
+    fn report(&mut self, dropped: u64) -> bool {
+        if dropped == self.reported {
+            return false;
+        }
+        let now = self.clock.now();
+        if self.at.is_some_and(|at| now.since(at) < REPORT) {
+            return true;
+        }
+        let lines = dropped.wrapping_sub(self.reported);
+        (self.reported, self.at) = (dropped, Some(now));
+        log::warn("log lines dropped", &[("log", &self.name), ("lines", &lines)]);
+        false
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn start(path: &std::path::Path, bytes: usize) -> Spool {
+        Spool::start("test", &LogSink::File(path.into()), 1, bytes).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_was_appended_is_written_by_the_time_flush_returns() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let spool = start(&path, 1_024);
+        spool.producer(0).push(b"one\n");
+        spool.producer(0).push(b"two\n");
+        assert!(spool.flush(PATIENCE));
+        assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn a_rotated_file_goes_on_in_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("log"), dir.path().join("log.1"));
+        let spool = start(&path, 1_024);
+        spool.producer(0).push(b"one\n");
+        assert!(spool.flush(PATIENCE));
+        std::fs::rename(&path, &old).unwrap();
+        spool.reopen();
+        spool.producer(0).push(b"two\n");
+        assert!(spool.flush(PATIENCE));
+        assert_eq!(std::fs::read(&old).unwrap(), b"one\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"two\n");
+    }
+
+    #[test]
+    fn drops_and_counts_what_does_not_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = start(&dir.path().join("log"), 20);
+        spool.producer(0).push(b"more than ten bytes\n");
+        assert_eq!(spool.dropped(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error_at_once() {
+        let sink = LogSink::File("/nonexistent/dir/log".into());
+        assert!(Spool::start("test", &sink, 1, 1_024).is_err());
+    }
+
+    #[test]
+    fn a_full_pipe_costs_lines_but_no_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        // Open for reading and writing, so that opening for appending does not wait; nobody reads.
+        let reader = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        let spool = start(&fifo, 256 * 1_024);
+        let producer = spool.producer(0);
+        let line = [b'x'; 1_024];
+        // Pipe 64 KiB, batch and buffer 256 KiB: a thousand lines cannot fit, whatever the thread does.
+        for _ in 0..1_000 {
+            producer.push(&line);
+        }
+        assert!(spool.dropped() > 0);
+        assert!(!spool.flush(Duration::from_millis(10)));
+        drop(reader);
+    }
 }
