@@ -5,8 +5,8 @@
 //!
 //! 1. [`guard`] judges the socket's bytes before the HTTP parser sees them (request smuggling),
 //! 2. [`path`] refuses paths that two programs could read in two ways (policy bypass),
-//! 3. [`hop`] removes what belongs to one connection only, and what an untrusted peer may not say,
-//! 4. [`forwarded`] says who asked, [`trace`] and [`request_id`] say which request this is.
+//! 3. [`hop`] removes what belongs to one connection only, [`untrusted`] what only a trusted peer may say,
+//! 4. [`forwarded`] and [`via`] say who asked and through whom, [`trace`] and [`request_id`] which request it is.
 //!
 //! Hop-by-hop and untrusted fields are removed *before* routing, so policies and the app see the same request.
 mod chunk;

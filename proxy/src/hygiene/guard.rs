@@ -16,7 +16,8 @@
 //! Limits: a message that is complete and followed by garbage is released and served; the garbage is then
 //! refused. HTTP/2 is not for this guard: recognise its preface first.
 //!
-//! Cost: about 0.5 ns a byte of head, nothing to speak of for bodies, no allocation.
+//! Cost: as much as a vectorised HTTP parser (0.5 ns a byte of a browser's head, 1 ns of a very short one), next
+//! to nothing for bodies, no allocation.
 use super::Malformed;
 use super::chunk::{self, Chunk};
 use super::field;

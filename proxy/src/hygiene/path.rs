@@ -192,13 +192,13 @@ fn unescape(rest: &[u8]) -> Result<(u8, &[u8]), Ambiguous> {
             Err(Ambiguous::DoubleEscape)
         }
         _ if class::is(byte, class::UNRESERVED) => Err(Ambiguous::NeedlessEscape),
-        0x80.. => unescape_character(byte, after).map(|after| (byte, after)),
+        0x80.. => unescape_character(byte, after),
         _ => Ok((byte, after)),
     }
 }
 
 /// Reads the rest of a character of several bytes, each escaped.
-fn unescape_character(first: u8, mut rest: &[u8]) -> Result<&[u8], Ambiguous> {
+fn unescape_character(first: u8, mut rest: &[u8]) -> Result<(u8, &[u8]), Ambiguous> {
     let mut buffer = [first, 0, 0, 0];
     let length = match first {
         0xc2..=0xdf => 2,
@@ -215,7 +215,9 @@ fn unescape_character(first: u8, mut rest: &[u8]) -> Result<&[u8], Ambiguous> {
         None => Err(Ambiguous::NotUtf8),
         Some('\u{80}'..='\u{9f}') => Err(Ambiguous::EscapedControl),
         Some(character) if CONFUSABLE.contains(&character) => Err(Ambiguous::Confusable),
-        Some(_) => Ok(rest),
+        // No-break and wide spaces are trimmed, or normalised to the plain one, as readily.
+        Some(character) if character.is_whitespace() => Ok((b' ', rest)),
+        Some(_) => Ok((first, rest)),
     }
 }
 
