@@ -142,6 +142,7 @@ pub(crate) fn tree(sources: &[Source], problems: &mut Problems) -> Option<Node> 
         problems.push(Problem::new(codes::TOO_LARGE, START, "the files together have more than 16 MiB"));
         return None;
     }
+    let names: Vec<&str> = sources.iter().map(|source| source.name.as_str()).collect();
     let mut trees = Vec::new();
     let mut first = 0;
     let mut whole = true;
@@ -156,7 +157,7 @@ pub(crate) fn tree(sources: &[Source], problems: &mut Problems) -> Option<Node> 
         }
         first += yaml::MAX_NODES;
     }
-    let tree = merge::merge(trees, problems);
+    let tree = merge::merge(trees, &names, problems);
     tree.filter(|_| whole)
 }
 

@@ -8,7 +8,7 @@ use crate::node::{Key, Node, Value, quoted};
 const SHARED: &[(&str, &[&str])] = &[("inbound", &["routes"]), ("outbound", &[]), ("dependencies", &[])];
 
 /// One tree of all. A single one stays as it is.
-pub(crate) fn merge(trees: Vec<Node>, problems: &mut Problems) -> Option<Node> {
+pub(crate) fn merge(trees: Vec<Node>, names: &[&str], problems: &mut Problems) -> Option<Node> {
     let mut trees = trees.into_iter();
     let mut root = trees.next()?;
     for tree in trees {
@@ -18,14 +18,14 @@ pub(crate) fn merge(trees: Vec<Node>, problems: &mut Problems) -> Option<Node> {
             return None;
         };
         for (key, node) in entries {
-            add(into, key, node, problems);
+            add(into, key, node, names, problems);
         }
     }
     Some(root)
 }
 
 /// Adds an entry of the whole document.
-fn add(into: &mut Vec<(Key, Node)>, key: Key, node: Node, problems: &mut Problems) {
+fn add(into: &mut Vec<(Key, Node)>, key: Key, node: Node, names: &[&str], problems: &mut Problems) {
     let Some((first, present)) = into.iter_mut().find(|(own, _)| own.text == key.text) else {
         into.push((key, node));
         return;
@@ -34,18 +34,25 @@ fn add(into: &mut Vec<(Key, Node)>, key: Key, node: Node, problems: &mut Problem
     match (shared, &mut present.value, node.value) {
         (Some((_, lists)), Value::Map(present), Value::Map(entries)) => {
             for (key, node) in entries {
-                add_within(present, lists, key, node, problems);
+                add_within(present, lists, key, node, names, problems);
             }
         }
         // Every file may say which language it speaks.
         (None, Value::Scalar { text, .. }, Value::Scalar { text: more, .. })
             if key.text == "version" && *text == more => {}
-        _ => twice(&key, first, problems),
+        _ => twice(&key, first, names, problems),
     }
 }
 
 /// Adds an entry of a shared mapping.
-fn add_within(into: &mut Vec<(Key, Node)>, lists: &[&str], key: Key, node: Node, problems: &mut Problems) {
+fn add_within(
+    into: &mut Vec<(Key, Node)>,
+    lists: &[&str],
+    key: Key,
+    node: Node,
+    names: &[&str],
+    problems: &mut Problems,
+) {
     let Some((first, present)) = into.iter_mut().find(|(own, _)| own.text == key.text) else {
         into.push((key, node));
         return;
@@ -54,13 +61,13 @@ fn add_within(into: &mut Vec<(Key, Node)>, lists: &[&str], key: Key, node: Node,
         (Value::List(present), Value::List(items)) if lists.contains(&key.text.as_str()) => {
             present.extend(items)
         }
-        _ => twice(&key, first, problems),
+        _ => twice(&key, first, names, problems),
     }
 }
 
-fn twice(key: &Key, first: &Key, problems: &mut Problems) {
-    let message =
-        format!("{} is also given in another file, on its line {}", quoted(&key.text), first.span.line);
+fn twice(key: &Key, first: &Key, names: &[&str], problems: &mut Problems) {
+    let file = names.get(usize::from(first.span.file)).copied().unwrap_or_default();
+    let message = format!("{} is also given in {file} on line {}", quoted(&key.text), first.span.line);
     problems.push(
         Problem::new(codes::GIVEN_TWICE, key.span, message).hint("give it in one file of the directory"),
     );

@@ -102,7 +102,9 @@ fn deployment_files_hold_documents_that_hold() {
             let source = Source { name: file.into(), text, ..Source::default() };
             match kind_of(&source.text) {
                 Kind::Policy => drop(parse(vec![source]).unwrap_or_else(|problems| panic!("{problems}"))),
-                Kind::Sidecar => drop(sidecar::parse(&source).unwrap_or_else(|problems| panic!("{problems}"))),
+                Kind::Sidecar => {
+                    drop(sidecar::parse(&source).unwrap_or_else(|problems| panic!("{problems}")))
+                }
                 Kind::Control => panic!("{file} holds a control.yaml"),
             }
             found += 1;

@@ -200,7 +200,7 @@ impl<'t> Build<'_, 't> {
         let mut found: Vec<Address> = Vec::new();
         for (index, endpoint) in endpoints.iter().enumerate() {
             let at = spot.item(index).key("address");
-            let address = self.address(at, &endpoint.address)?;
+            let Some(address) = self.address(at, &endpoint.address) else { continue };
             if found.contains(&address) {
                 let message = format!("endpoint {} is given twice", quoted(&endpoint.address));
                 self.error(at, codes::ADDRESS_TAKEN, message, "remove one");

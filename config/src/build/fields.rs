@@ -104,8 +104,10 @@ impl Build<'_, '_> {
                 (key.text.as_str(), value.plain(), &value.value)
                 && !captures.iter().any(|capture| capture == name)
             {
-                let message = format!("the path of this route has no parameter {}", quoted(name));
-                let hint = format!("name it in the route's match: `path_regex: /v1/(?<{name}>[^/]+)`");
+                let message = format!("no `path_regex` here captures {}", quoted(name));
+                let hint = format!(
+                    "name the capture in the match of the same route: `path_regex: /v1/(?<{name}>[^/]+)`"
+                );
                 self.error(self.ctx.index.spot(value.id), codes::PATH_PARAM, message, hint);
             }
         }

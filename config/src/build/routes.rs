@@ -112,7 +112,8 @@ impl Build<'_, '_> {
         let mut seen: HashMap<Match, &str> = HashMap::new();
         let mut places: HashMap<&str, Spot<'_>> = HashMap::new();
         for (written, route) in written.iter().zip(routes) {
-            if self.ctx.is_damaged(self.ctx.index.node(written.id)) {
+            // `default` exists whether it is written or not, also behind a route that takes everything.
+            if route.name == DEFAULT || self.ctx.is_damaged(self.ctx.index.node(written.id)) {
                 continue;
             }
             let spot = self.ctx.index.spot(written.id);

@@ -63,7 +63,7 @@ impl serde::de::Error for Error {
     }
 
     fn invalid_value(found: Unexpected<'_>, expected: &dyn Expected) -> Self {
-        Self::new(codes::BAD_VALUE, format!("expected {expected}, found {}", shown(found)))
+        Self::new(codes::BAD_VALUE, format!("expected {}, found {}", in_words(expected), shown(found)))
     }
 
     fn unknown_variant(word: &str, expected: &'static [&'static str]) -> Self {
@@ -85,6 +85,17 @@ impl serde::de::Error for Error {
 
     fn duplicate_field(key: &'static str) -> Self {
         Self::new(codes::DUPLICATE_KEY, format!("`{key}` is given twice"))
+    }
+}
+
+/// Rust's names of numbers are not the reader's.
+fn in_words(expected: &dyn Expected) -> String {
+    match expected.to_string().as_str() {
+        "u8" => "a whole number from 0 to 255".to_owned(),
+        "u16" => "a whole number from 0 to 65535".to_owned(),
+        "u32" | "u64" | "usize" => "a whole number of at least 0".to_owned(),
+        name if name.starts_with("a nonzero ") => "a whole number of at least 1".to_owned(),
+        name => name.to_owned(),
     }
 }
 

@@ -7,7 +7,7 @@ use std::fmt;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
-use serde::de::{Deserializer, MapAccess, Visitor};
+use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 
 /// Which requests. All conditions must hold; a condition that is absent always holds.
 #[derive(Debug, Default, Deserialize, JsonSchema)]
@@ -44,10 +44,10 @@ pub(crate) enum FieldValue {
 }
 
 #[derive(Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Condition {
-    Regex(String),
-    Present(bool),
+#[serde(deny_unknown_fields)]
+struct Condition {
+    regex: Option<String>,
+    present: Option<bool>,
 }
 
 impl<'de> Deserialize<'de> for FieldValue {
@@ -70,10 +70,12 @@ impl<'de> Visitor<'de> for FieldVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<FieldValue, A::Error> {
-        Ok(match Condition::deserialize(MapAccessDeserializer::new(map))? {
-            Condition::Regex(pattern) => FieldValue::Regex(pattern),
-            Condition::Present(present) => FieldValue::Present(present),
-        })
+        let Condition { regex, present } = Condition::deserialize(MapAccessDeserializer::new(map))?;
+        match (regex, present) {
+            (Some(pattern), None) => Ok(FieldValue::Regex(pattern)),
+            (None, Some(present)) => Ok(FieldValue::Present(present)),
+            _ => Err(A::Error::custom("a condition is either `{ regex: … }` or `{ present: true }`")),
+        }
     }
 }
 
