@@ -36,7 +36,7 @@ struct Options {
     #[arg(long, value_name = "PATH")]
     pingora: Option<PathBuf>,
     /// Where the results go as JSON.
-    #[arg(long, value_name = "FILE", default_value = "compare.json")]
+    #[arg(long, value_name = "FILE", default_value = "target/compare.json")]
     json: PathBuf,
     /// Print the table as Markdown.
     #[arg(long)]
@@ -63,6 +63,9 @@ fn main() -> anyhow::Result<ExitCode> {
     let report = report?;
     println!("{}", if options.markdown { report.as_markdown() } else { report.as_text() });
     let json = serde_json::to_string_pretty(&report.as_json())?;
+    if let Some(dir) = options.json.parent() {
+        std::fs::create_dir_all(dir)?;
+    }
     std::fs::write(&options.json, json)
         .with_context(|| format!("cannot write {}", options.json.display()))?;
     eprintln!("written: {}", options.json.display());

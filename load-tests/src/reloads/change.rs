@@ -47,9 +47,9 @@ impl Change {
         (RATE + self.number).to_string()
     }
 
-    /// Writes the file: odd ones in place, even ones beside it and renamed over it.
+    /// Writes the file as editors do: half of the changes in place, half beside it and renamed over it.
     pub(crate) fn write(&self, file: &Path) -> std::io::Result<()> {
-        // Every fifth of a kind, so that bad ones, all even, are written both ways.
+        // By tens too, so that the bad ones, all even, are written both ways.
         if self.number / 10 % 2 == self.number % 2 {
             return std::fs::write(file, &self.text);
         }

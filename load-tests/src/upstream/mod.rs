@@ -20,7 +20,7 @@
 //! | `/count` | requests seen by path, and connections, as JSON |
 //!
 //! HTTP/1.1 and h2 (prior knowledge, or ALPN where there is TLS) share the port. Every answer carries the
-//! server's name in `x-upstream`. [`Config::fixed`] swaps all of it for [`fixed`]: a few canned answers at the
+//! server's name in `x-upstream`. [`Config::fixed`] swaps all of it for a few canned answers at the
 //! least CPU possible, for when the proxy must be the bottleneck.
 
 mod answer;
@@ -59,7 +59,7 @@ pub struct Config {
     pub name: String,
     /// Serve TLS on `listen`.
     pub tls: Option<Tls>,
-    /// Canned answers only, at the least CPU possible.
+    /// Canned answers only, at the least CPU possible; requests are not counted then.
     pub fixed: bool,
 }
 
