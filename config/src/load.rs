@@ -9,6 +9,7 @@ use crate::codes;
 use crate::decode::Context;
 use crate::diagnostics::{Diagnostics, Problem, Problems};
 use crate::document::Document;
+use crate::index::Index;
 use crate::node::{Node, Span};
 use crate::plan::{Plan, Upstream};
 use crate::{effective, merge, yaml};
@@ -42,6 +43,23 @@ pub struct Policy {
     pub warnings: Diagnostics,
     /// The texts it was read from.
     pub sources: Vec<Source>,
+}
+
+impl Policy {
+    /// The report of problems that only showed when the policy was to be put in force, such as a certificate
+    /// that cannot be read: each with the keys that lead to its place and what is wrong.
+    #[must_use]
+    pub fn diagnose(&self, found: &[(Vec<String>, String)]) -> Diagnostics {
+        let mut problems = Problems::default();
+        if let Some(root) = tree(&self.sources, &mut Problems::default()) {
+            let index = Index::new(&root);
+            for (keys, message) in found {
+                let spot = keys.iter().fold(index.root(), |spot, key| spot.key(key));
+                problems.push(Problem::new(codes::NOT_APPLICABLE, spot.span, message).path(index.path(spot.id)));
+            }
+        }
+        problems.finish(&self.sources)
+    }
 }
 
 /// Why there is no policy.

@@ -54,16 +54,16 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     let mut request = Request::from_parts(parts, ());
     let (mut exchange, place, upgrade) = match target::find(&connection, &mut request, started) {
         Ok(found) => (found.exchange, found.place, found.upgrade.then_some(client)),
-        Err((exchange, refusal)) => return respond::stop(exchange, Some(body), &Stop::Refused(refusal), None),
+        Err((exchange, refusal)) => {
+            connection.signals.resume();
+            return respond::stop(exchange, Some(body), &Stop::Refused(refusal), None);
+        }
     };
-    let asked_upgrade = upgrade.is_some();
     match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
         Err((stop, body)) => {
-            if asked_upgrade {
-                connection.signals.resume();
-            }
+            connection.signals.resume();
             respond::stop(exchange, body, &stop, Some(&place.route))
         }
     }
@@ -124,15 +124,14 @@ async fn run(
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Reached::Switched(tunnel::Switch { client, answer }))
         }
-        Some(_) => {
-            connection.signals.resume();
-            Ok(Reached::Reply(Box::new(answer)))
-        }
         None if answer.response.status().is_informational() => {
             let failure = Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
-        None => Ok(Reached::Reply(Box::new(answer))),
+        _ => {
+            connection.signals.resume();
+            Ok(Reached::Reply(Box::new(answer)))
+        }
     }
 }
 

@@ -29,8 +29,10 @@ pub(crate) struct Resources {
     pub(crate) app: Option<Upstream>,
 }
 
+/// The keys that lead to a place in the policy, and what is wrong there.
+pub(crate) type Trouble = (Vec<String>, String);
+
 /// One policy, ready to serve.
-#[derive(Debug)]
 pub(crate) struct Snapshot {
     pub(crate) generation: u64,
     pub(crate) inbound: Side,
@@ -48,7 +50,6 @@ pub(crate) struct Snapshot {
 }
 
 /// The app or one dependency.
-#[derive(Debug)]
 pub(crate) struct Side {
     pub(crate) name: Arc<str>,
     pub(crate) router: Router,
@@ -59,7 +60,6 @@ pub(crate) struct Side {
 }
 
 /// One route, ready to serve.
-#[derive(Debug)]
 pub(crate) struct Route {
     pub(crate) name: Arc<str>,
     pub(crate) timeouts: Timeouts,
@@ -80,7 +80,7 @@ impl Snapshot {
         plan: &Plan,
         generation: u64,
         resources: &Resources,
-    ) -> Result<Self, Vec<(String, String)>> {
+    ) -> Result<Self, Vec<Trouble>> {
         let mut problems = Vec::new();
         let app = resources.app.as_ref().or(plan.inbound.app.as_ref());
         let direction = Direction::Inbound;
@@ -180,15 +180,15 @@ struct Builder<'a> {
     direction: Direction,
     /// Empty for the app.
     name: &'a str,
-    problems: &'a mut Vec<(String, String)>,
+    problems: &'a mut Vec<Trouble>,
 }
 
 impl Builder<'_> {
     fn side(mut self, upstream: Option<&Upstream>, routes: &[PlannedRoute], policies: &UpstreamPolicies) -> Side {
         let owner = if self.name.is_empty() { "inbound".to_owned() } else { format!("dependencies.{}", self.name) };
-        let cluster = upstream.and_then(|upstream| self.cluster(&owner, upstream));
+        let cluster = upstream.and_then(|upstream| self.cluster(upstream));
         let router = Router::new(routes.iter().map(|route| &route.matches)).unwrap_or_else(|error| {
-            self.problems.push((owner.clone(), error.to_string()));
+            self.problems.push((self.place("routes"), error.to_string()));
             Router::default()
         });
         let upstream_gates = policies.build(&owner, &self.resources.store);
@@ -215,14 +215,21 @@ impl Builder<'_> {
         })
     }
 
-    fn cluster(&mut self, owner: &str, upstream: &Upstream) -> Option<Arc<Cluster>> {
+    fn cluster(&mut self, upstream: &Upstream) -> Option<Arc<Cluster>> {
         let name = if self.name.is_empty() { "app" } else { self.name };
         match self.resources.clusters.adopt(name, upstream) {
             Ok(cluster) => Some(cluster),
             Err(problem) => {
-                self.problems.push((format!("{owner}.tls"), problem));
+                self.problems.push((self.place("tls"), problem));
                 None
             }
+        }
+    }
+
+    fn place(&self, key: &str) -> Vec<String> {
+        match self.name {
+            "" => vec!["inbound".to_owned(), "app".to_owned()],
+            name => vec!["dependencies".to_owned(), name.to_owned(), key.to_owned()],
         }
     }
 }

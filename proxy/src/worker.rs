@@ -22,6 +22,7 @@ use crate::snapshot::{Resources, Side, Snapshot};
 use crate::telemetry;
 use crate::timer::{Timer, Timers};
 use crate::upstream::cluster::{Cluster, Endpoints};
+use crate::upstream::dns::Names;
 use crate::upstream::pool::{Bounds, EndpointPool};
 
 /// What all workers and the service threads share.
@@ -32,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) resources: Resources,
     /// The policy in force: the only place a policy is swapped.
     pub(crate) live: ArcSwap<Snapshot>,
+    pub(crate) names: Names,
     /// Accepted connections, all workers.
     pub(crate) connections: AtomicUsize,
     /// Not ready, keep-alive off, still accepting.

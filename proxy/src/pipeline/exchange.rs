@@ -113,11 +113,12 @@ impl Exchange {
         }
         self.signals.in_flight.fetch_sub(1, Ordering::Relaxed);
         let detail = Detail {
-            path: self.uri.path(),
+            method: b"",
+            path: self.uri.path().as_bytes(),
             client: Some(self.client),
             host: self.host.as_ref().map_or(b"", HeaderValue::as_bytes),
             request_id: self.request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
-            detail: self.detail,
+            detail: self.detail.as_bytes(),
         };
         self.worker.telemetry.finish(&self.record, &detail);
     }

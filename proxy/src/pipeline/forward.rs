@@ -82,7 +82,7 @@ pub(crate) async fn send(
         let fresh = is_retry || plan.upgrade;
         let mut clock = Deadline::begin(exchange, plan, progress, now);
         let tried = match acquire(exchange, plan, &mut clock, fresh, avoid).await {
-            Ok(lease) => once(exchange, plan, (lease, request), (&mut attempt, &mut clock)).await,
+            Ok(lease) => once(plan, (lease, request), (&mut attempt, &mut clock)).await,
             Err((failure, endpoint)) => Err(Missed { failure, request: Some(request), endpoint }),
         };
         let missed = match tried {
@@ -141,7 +141,6 @@ async fn acquire(
 }
 
 async fn once(
-    exchange: &mut Exchange,
     plan: &Plan<'_>,
     (mut lease, mut request): (Lease, Request<RequestBody>),
     (attempt, clock): (&mut Try, &mut Deadline<'_>),

@@ -11,13 +11,14 @@ use outrigger_filters::clock::Nanos;
 
 use super::exchange::Exchange;
 use super::{Place, head_of, routing};
-use crate::hygiene::guard::Malformed;
+use crate::hygiene::Malformed;
 use crate::hygiene::{hop, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
 use crate::server::io::Trouble;
 use crate::snapshot::{PASS, Snapshot};
 use crate::telemetry::Direction;
+use crate::upstream::dns;
 use crate::worker::{Bound, Lane, Local};
 
 /// Longest path and query accepted.
@@ -114,7 +115,7 @@ fn outbound(
         clusters.adopt(&format!("{PASS}:{host}:{port}"), &passing(host, port)).ok()
     };
     let lane = connection.worker.passing(&format!("{host}:{port}"), make).ok_or(Refusal::UnknownHost)?;
-    connection.worker.follow(&lane.cluster);
+    dns::follow(&lane.cluster, &connection.worker.shared.names);
     let bound = Bound { snapshot: Arc::clone(&local.snapshot), at: None, lane: Some(Rc::clone(&lane)) };
     let rank = pass.router.find(&routing(request, host)).ok_or(Refusal::UnknownHost)?;
     let route = pass.routes.get(rank).ok_or(Refusal::UnknownHost)?;
@@ -123,11 +124,20 @@ fn outbound(
 
 /// A host nobody named, at its word.
 fn passing(host: &str, port: u16) -> Upstream {
+    let plain = Upstream {
+        discovery: Discovery::Fixed(Vec::new()),
+        protocol: outrigger_config::plan::Protocol::Http1,
+        tls: None,
+        host_header: None,
+        max_connections_per_endpoint: 256,
+        max_connecting: 16,
+        keepalive: std::time::Duration::from_secs(30),
+    };
     let discovery = match host.trim_matches(['[', ']']).parse::<IpAddr>() {
         Ok(ip) => Discovery::Fixed(vec![outrigger_config::plan::Address::Tcp((ip, port).into())]),
         Err(_) => Discovery::Dns { host: host.into(), port, every: std::time::Duration::from_secs(5) },
     };
-    Upstream::new(discovery)
+    Upstream { discovery, ..plain }
 }
 
 fn place(bound: &Rc<Bound>, lane: Option<Rc<Lane>>, request: &Request<()>, host: &str) -> Result<Place, Refusal> {

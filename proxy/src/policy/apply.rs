@@ -10,8 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use outrigger_config::diagnostics::Diagnostics;
-use outrigger_config::{LoadError, Policy};
+use outrigger_config::{Diagnostics, LoadError, Policy};
 use outrigger_filters::clock::{Clock, Nanos, wall_now};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
@@ -21,7 +20,7 @@ use super::state::{Copy, StateDir};
 use crate::server::accept::Acceptor;
 use crate::server::connection::Door;
 use crate::server::listener;
-use crate::snapshot::Snapshot;
+use crate::snapshot::{Snapshot, Trouble};
 use crate::telemetry::log;
 use crate::upstream::dns;
 use crate::worker::Shared;
@@ -244,7 +243,7 @@ impl Applier {
         }
     }
 
-    fn refuse(&self, policy: &Policy, found: &[(String, String)]) -> Rejected {
+    fn refuse(&self, policy: &Policy, found: &[Trouble]) -> Rejected {
         let rejected = Rejected::of_diagnostics(&policy.diagnose(found));
         self.reject(&rejected);
         rejected
@@ -262,12 +261,12 @@ impl Applier {
     }
 
     /// Binds ports that are not open yet.
-    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(SocketAddr, TcpListener)>, (String, String)> {
+    fn bind_new(&self, snapshot: &Snapshot) -> Result<Vec<(SocketAddr, TcpListener)>, Trouble> {
         let open = self.listeners.lock();
         let new = snapshot.listen.iter().filter(|(address, _)| !open.contains_key(address));
         new.map(|(address, name)| {
             let bound = listener::bind(*address);
-            let place = format!("dependencies.{name}.listen");
+            let place = vec!["dependencies".to_owned(), name.to_string(), "listen".to_owned()];
             bound.map(|bound| (*address, bound)).map_err(|error| (place, format!("cannot listen on {address}: {error}")))
         })
         .collect()
@@ -333,7 +332,7 @@ impl Applier {
     /// `/policy`
     pub(crate) fn show(&self) -> Value {
         let rejected = self.rejected.lock().as_ref().map(|rejected| {
-            json!({ "at": crate::telemetry::rfc3339(rejected.at_ms), "problems": rejected.problems })
+            json!({ "at": crate::telemetry::stamp::Stamp(rejected.at_ms).to_string(), "problems": rejected.problems })
         });
         let in_force = self.in_force.lock();
         let Some(known) = &*in_force else { return json!({ "rejected": rejected }) };

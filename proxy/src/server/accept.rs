@@ -44,7 +44,7 @@ impl Drop for Permit {
     fn drop(&mut self) {
         self.shared.connections.fetch_sub(1, Ordering::Relaxed);
         self.load.fetch_sub(1, Ordering::Relaxed);
-        self.gauge().add(-1);
+        self.gauge().dec();
     }
 }
 
@@ -107,7 +107,7 @@ impl Acceptor {
             load: Arc::clone(&worker.load),
             is_inbound: *door == Door::Inbound,
         };
-        permit.gauge().add(1);
+        permit.gauge().inc();
         Some(permit)
     }
 }

@@ -16,7 +16,8 @@ use outrigger_filters::clock::{Clock, Nanos, SystemClock};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::hygiene::guard::{Guard, Malformed, Verdict};
+use crate::hygiene::Malformed;
+use crate::hygiene::guard::{Guard, Verdict};
 use crate::timer::Alarm;
 use crate::upstream::stream::Stream;
 
@@ -157,6 +158,9 @@ impl ClientIo {
         };
         let inspected = guard.inspect(&self.held);
         self.ready = inspected.release;
+        if self.ready > 0 {
+            self.waiting_since = None;
+        }
         if let Verdict::Malformed(malformed) = inspected.verdict {
             self.give_up(Trouble::Malformed(malformed));
         }

@@ -32,7 +32,11 @@ const MAX_HEAD_BYTES: usize = 128 * 1024;
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
 
-type Driver = http1::upgrades::UpgradeableConnection<TokioIo<Stream>, RequestBody>;
+/// Requests on one HTTP/2 connection before another is opened; what servers commonly allow.
+const MAX_STREAMS: usize = 100;
+
+/// hyper does not name the type of a connection that may be upgraded.
+type Driver = dyn Future<Output = hyper::Result<()>>;
 pub(crate) type SendResult = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
 /// Counts a connection or a request of an endpoint while it lives.
@@ -84,7 +88,7 @@ impl H1 {
             .max_buf_size(MAX_HEAD_BYTES)
             .handshake(TokioIo::new(stream))
             .await?;
-        let driver = Some(Box::pin(connection.with_upgrades()));
+        let driver: Option<Pin<Box<Driver>>> = Some(Box::pin(connection.with_upgrades()));
         Ok(Self { send, driver, idle_since: Nanos(0), _held: held })
     }
 
@@ -141,8 +145,8 @@ impl H2 {
         send.try_send_request(request).await
     }
 
-    /// Streams the endpoint accepts at once, as far as it has said.
-    pub(crate) fn capacity(&self) -> usize {
-        self.send.current_max_send_streams()
+    /// Whether another request may share it.
+    pub(crate) fn has_room(&self) -> bool {
+        !self.send.is_closed() && self.streams.get() < MAX_STREAMS
     }
 }

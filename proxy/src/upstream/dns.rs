@@ -12,6 +12,8 @@ use hickory_resolver::net::NetError;
 use outrigger_config::plan::{Address, Discovery};
 use outrigger_filters::outcome::Outcome;
 
+use tokio::runtime::Handle;
+
 use super::cluster::Cluster;
 
 /// After a failed query while nothing is known.
@@ -19,22 +21,31 @@ const RETRY: Duration = Duration::from_millis(500);
 /// One query, its retries included.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// Makes the resolver of this machine's configuration.
-///
-/// # Errors
-/// The system's resolver configuration cannot be read.
-pub(crate) fn resolver() -> Result<TokioResolver, NetError> {
-    TokioResolver::builder_tokio()?.build()
+/// This machine's resolver and the runtime that asks it.
+#[derive(Clone)]
+pub(crate) struct Names {
+    pub(crate) handle: Handle,
+    resolver: Arc<TokioResolver>,
 }
 
-/// Keeps `cluster`'s endpoints at what its name resolves to. Must run inside the service runtime.
-pub(crate) fn follow(cluster: &Arc<Cluster>, resolver: &Arc<TokioResolver>) {
+impl Names {
+    /// Reads the system's resolver configuration.
+    ///
+    /// # Errors
+    /// It cannot be read.
+    pub(crate) fn new(handle: Handle) -> Result<Self, NetError> {
+        Ok(Self { handle, resolver: Arc::new(TokioResolver::builder_tokio()?.build()?) })
+    }
+}
+
+/// Keeps `cluster`'s endpoints at what its name resolves to.
+pub(crate) fn follow(cluster: &Arc<Cluster>, names: &Names) {
     let Discovery::Dns { host, port, every } = cluster.spec.discovery.clone() else { return };
     if !cluster.claim_start() {
         return;
     }
-    let (cluster, resolver) = (Arc::downgrade(cluster), Arc::clone(resolver));
-    tokio::spawn(async move {
+    let (cluster, resolver) = (Arc::downgrade(cluster), Arc::clone(&names.resolver));
+    names.handle.spawn(async move {
         while let Some(pause) = refresh(&cluster, &resolver, (&host, port, every)).await {
             tokio::time::sleep(pause).await;
         }

@@ -108,8 +108,7 @@ impl EndpointPool {
 
     fn open_h2(&self) -> Option<Rc<H2>> {
         let shared = self.shared.borrow();
-        let room = |h2: &&Rc<H2>| h2.is_open() && h2.streams.get() < h2.capacity();
-        shared.iter().find(room).map(Rc::clone)
+        shared.iter().find(|h2| h2.has_room()).map(Rc::clone)
     }
 
     async fn open(self: &Rc<Self>, cluster: &Cluster) -> Result<Lease, Failure> {
