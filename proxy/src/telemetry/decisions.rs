@@ -91,3 +91,48 @@ pub(super) fn merge<'a>(rings: impl Iterator<Item = &'a Ring>, limit: usize) -> 
     all.truncate(limit);
     all
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::worker::RouteSeries;
+    use crate::telemetry::{Direction, NameId, RuleSet};
+
+    fn record(start_ms: u64) -> Record {
+        let (route, dependency, rules) = (NameId::NONE, NameId::NONE, RuleSet::default());
+        RouteSeries { direction: Direction::Inbound, route, dependency, rules }.record(start_ms, 1)
+    }
+
+    fn starts(decisions: &[Decision]) -> Vec<u64> {
+        decisions.iter().map(|decision| decision.record.start_ms).collect()
+    }
+
+    #[test]
+    fn keeps_the_newest_and_forgets_the_oldest() {
+        let ring = Ring::default();
+        for at in 0..KEPT as u64 + 5 {
+            ring.push(&record(at), b"");
+        }
+        let all = merge([&ring].into_iter(), usize::MAX);
+        assert_eq!((all.len(), starts(&all)[0], starts(&all)[KEPT - 1]), (KEPT, KEPT as u64 + 4, 5));
+    }
+
+    #[test]
+    fn merges_workers_newest_first() {
+        let (a, b) = (Ring::default(), Ring::default());
+        for at in [1, 4, 5] {
+            a.push(&record(at), b"");
+        }
+        for at in [2, 3, 6] {
+            b.push(&record(at), b"");
+        }
+        assert_eq!(starts(&merge([&a, &b].into_iter(), 4)), [6, 5, 4, 3]);
+    }
+
+    #[test]
+    fn cuts_a_request_id_that_is_too_long() {
+        let decision = Decision::new(&record(1), &[b'x'; 100]);
+        assert_eq!(decision.request_id(), [b'x'; ID_BYTES]);
+        assert_eq!(Decision::new(&record(1), b"id").request_id(), b"id");
+    }
+}

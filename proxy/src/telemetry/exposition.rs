@@ -225,3 +225,91 @@ impl std::fmt::Display for Float {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::cell::Histogram;
+
+    fn example(format: Format) -> String {
+        let mut out = Exposition::new(format);
+        out.gauge("outrigger_b", "A level.", &[], 0.5);
+        out.counter("outrigger_a_total", "A total.", &[("route", "x\"y\\z\nw")], 3);
+        out.gauge("outrigger_b", "A level.", &[("of", "2")], f64::INFINITY);
+        let histogram = Histogram::default();
+        histogram.observe(7_000);
+        histogram.observe(1_000_000);
+        let mut distribution = Distribution::default();
+        distribution.add(&histogram);
+        out.histogram("outrigger_c_seconds", "A distribution.", &[("r", "1")], &distribution);
+        out.finish()
+    }
+
+    const BUCKETS: &str = "\
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.005\"} 0
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.01\"} 1
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.025\"} 1
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.05\"} 1
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.075\"} 1
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.1\"} 1
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.25\"} 1
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.5\"} 1
+outrigger_c_seconds_bucket{r=\"1\",le=\"0.75\"} 1
+";
+
+    #[test]
+    fn writes_prometheus_text() {
+        let golden = format!(
+            "# HELP outrigger_a_total A total.
+# TYPE outrigger_a_total counter
+outrigger_a_total{{route=\"x\\\"y\\\\z\\nw\"}} 3
+# HELP outrigger_b A level.
+# TYPE outrigger_b gauge
+outrigger_b 0.5
+outrigger_b{{of=\"2\"}} +Inf
+# HELP outrigger_c_seconds A distribution.
+# TYPE outrigger_c_seconds histogram
+{BUCKETS}outrigger_c_seconds_bucket{{r=\"1\",le=\"1\"}} 2
+outrigger_c_seconds_bucket{{r=\"1\",le=\"2.5\"}} 2
+outrigger_c_seconds_bucket{{r=\"1\",le=\"5\"}} 2
+outrigger_c_seconds_bucket{{r=\"1\",le=\"7.5\"}} 2
+outrigger_c_seconds_bucket{{r=\"1\",le=\"10\"}} 2
+outrigger_c_seconds_bucket{{r=\"1\",le=\"+Inf\"}} 2
+outrigger_c_seconds_sum{{r=\"1\"}} 1.007000
+outrigger_c_seconds_count{{r=\"1\"}} 2
+"
+        );
+        assert_eq!(example(Format::Text), golden);
+    }
+
+    #[test]
+    fn writes_openmetrics() {
+        let text = example(Format::OpenMetrics);
+        assert!(
+            text.starts_with("# HELP outrigger_a A total.\n# TYPE outrigger_a counter\noutrigger_a_total{")
+        );
+        assert!(text.contains("le=\"1.0\"} 2\n") && text.contains("le=\"10.0\"} 2\n"));
+        assert!(text.ends_with("outrigger_c_seconds_count{r=\"1\"} 2\n# EOF\n"));
+    }
+
+    #[test]
+    fn gives_what_the_scraper_ranks_higher() {
+        let prometheus = "application/openmetrics-text;version=1.0.0;escaping=allow-utf-8;q=0.5,\
+                          application/openmetrics-text;version=0.0.1;q=0.4,\
+                          text/plain;version=1.0.0;q=0.3,text/plain;version=0.0.4;q=0.2,*/*;q=0.1";
+        for (accept, format) in [
+            (None, Format::Text),
+            (Some(""), Format::Text),
+            (Some("*/*"), Format::Text),
+            (Some("application/openmetrics-text"), Format::OpenMetrics),
+            (Some("application/openmetrics-text; version=2.0.0"), Format::Text),
+            (Some("application/openmetrics-text;q=0.1, text/plain;q=0.9"), Format::Text),
+            (Some("application/openmetrics-text;q=0"), Format::Text),
+            (Some("application/openmetrics-text;q=NaN"), Format::Text),
+            (Some("application/vnd.google.protobuf;proto=io.prometheus.client.MetricFamily"), Format::Text),
+            (Some(prometheus), Format::OpenMetrics),
+        ] {
+            assert_eq!(Format::negotiate(accept), format, "{accept:?}");
+        }
+    }
+}

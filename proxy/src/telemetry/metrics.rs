@@ -4,6 +4,8 @@
 //! OpenTelemetry's `http.server.request.duration` (a request as its caller saw it, at either listener) and
 //! `http.client.request.duration` (each try). `http_route` is the route's name in the policy, never a path.
 
+use std::collections::BTreeMap;
+
 use super::Telemetry;
 use super::cell::{Count, Distribution, Histogram};
 use super::exposition::Exposition;
@@ -70,8 +72,7 @@ impl Writer<'_> {
         for (key, cells) in sorted(family) {
             let total: u64 = cells.iter().map(|cell| cell.get()).sum();
             overflow = overflow.saturating_add(if key.is_overflow() { total } else { 0 });
-            let labels = if key.is_overflow() { overflow_labels(key) } else { labels(self, key) };
-            out.counter(name, help, &borrowed(&labels), total);
+            out.counter(name, help, &borrowed(&marked(key, labels(self, key))), total);
         }
         out.counter(OVERFLOW.0, OVERFLOW.1, &[("family", name)], overflow);
     }
@@ -84,12 +85,16 @@ impl Writer<'_> {
         labels: impl Fn(&Self, Key) -> OwnedLabels,
     ) {
         let mut overflow = 0_u64;
-        for (key, cells) in sorted(family) {
-            let mut sum = Distribution::default();
+        // Outcomes that are no errors differ in their key but not in their labels.
+        let mut all: BTreeMap<OwnedLabels, Distribution> = BTreeMap::new();
+        for (key, cells) in family.snapshot() {
+            let sum = all.entry(marked(key, labels(self, key))).or_default();
+            let before = sum.count();
             cells.iter().for_each(|cell| sum.add(cell));
-            overflow = overflow.saturating_add(if key.is_overflow() { sum.count() } else { 0 });
-            let labels = if key.is_overflow() { overflow_labels(key) } else { labels(self, key) };
-            out.histogram(name, help, &borrowed(&labels), &sum);
+            overflow = overflow.saturating_add(if key.is_overflow() { sum.count() - before } else { 0 });
+        }
+        for (labels, sum) in &all {
+            out.histogram(name, help, &borrowed(labels), sum);
         }
         out.counter(OVERFLOW.0, OVERFLOW.1, &[("family", name)], overflow);
     }
@@ -119,14 +124,17 @@ impl Writer<'_> {
 
 /// The labels OpenTelemetry gives both durations. What does not apply is absent.
 fn http_labels(key: Key) -> OwnedLabels {
-    let mut labels = vec![("http_request_method", key.method.label().to_owned())];
+    let mut labels = Vec::with_capacity(8);
+    if !key.is_overflow() {
+        labels.push(("http_request_method", key.method.label().to_owned()));
+        labels.push(("network_protocol_version", key.proto.label().to_owned()));
+    }
     if key.status != 0 {
         labels.push(("http_response_status_code", key.status.to_string()));
     }
     if let Some(error) = key.outcome().and_then(|outcome| error_type(outcome, key.status)) {
         labels.push(("error_type", error));
     }
-    labels.push(("network_protocol_version", key.proto.label().to_owned()));
     labels
 }
 
@@ -135,19 +143,18 @@ fn http_labels(key: Key) -> OwnedLabels {
 fn error_type(outcome: Outcome, status: u16) -> Option<String> {
     match outcome.label() {
         "ok" | "fallback_served" | "stale_served" => None,
-        "upstream_5xx" => Some(status.to_string()),
+        "upstream_5xx" if status != 0 => Some(status.to_string()),
         label => (outcome.domain() != Domain::Client).then(|| label.to_owned()),
     }
 }
 
-/// Overflow keeps what is closed anyway, so that sums by direction and outcome stay right.
-fn overflow_labels(key: Key) -> OwnedLabels {
-    let outcome = outcome(key);
-    vec![
-        ("direction", key.direction.label().into()),
-        ("outcome", outcome),
-        ("otel_metric_overflow", "true".into()),
-    ]
+/// Marks the overflow. Its names are empty and go; what is closed anyway stays, so that sums stay right.
+fn marked(key: Key, mut labels: OwnedLabels) -> OwnedLabels {
+    if key.is_overflow() {
+        labels.retain(|(_, value)| !value.is_empty());
+        labels.push(("otel_metric_overflow", "true".into()));
+    }
+    labels
 }
 
 fn outcome(key: Key) -> String {

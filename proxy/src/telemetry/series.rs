@@ -247,3 +247,74 @@ impl Local {
         cells.entry(key).or_insert_with(|| families.cells(*worker, key)).count(us);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Names, RouteSeries, RuleSet};
+
+    fn key(names: &Names, route: &str, outcome: Outcome) -> Key {
+        let series = RouteSeries {
+            direction: Direction::Inbound,
+            route: names.intern(route),
+            dependency: NameId::NONE,
+            rules: RuleSet::default(),
+        };
+        Key::of(&Record { outcome, ..series.record(0, 1) })
+    }
+
+    fn totals(families: &Families) -> (u64, u64) {
+        let (mut own, mut overflow) = (0, 0);
+        for (key, cells) in families.requests.snapshot() {
+            let sum: u64 = cells.iter().map(|cell| cell.get()).sum();
+            if key.is_overflow() { overflow += sum } else { own += sum }
+        }
+        (own, overflow)
+    }
+
+    #[test]
+    fn what_finds_no_room_is_counted_in_the_overflow_of_its_outcome() {
+        let (names, families) = (Names::default(), Arc::new(Families::new(1)));
+        let mut local = Local::new(0, Arc::clone(&families));
+        for route in 0..10_000 {
+            let name = format!("route-{route}");
+            local.count(key(&names, &name, Outcome::Ok), 1);
+            local.count(key(&names, &name, Outcome::RateLimited), 1);
+        }
+        assert_eq!(totals(&families), (2_000, 18_000));
+        assert_eq!(families.requests.snapshot().len(), CAP + 2);
+        assert_eq!(families.durations.snapshot().len(), CAP + 2);
+        assert!(local.cells.len() <= LOCAL_CAP + 2);
+    }
+
+    #[test]
+    fn a_worker_that_comes_back_goes_on_counting() {
+        let (names, families) = (Names::default(), Arc::new(Families::new(2)));
+        for _ in 0..2 {
+            let mut local = Local::new(1, Arc::clone(&families));
+            local.count(key(&names, "orders", Outcome::Ok), 1);
+        }
+        assert_eq!(totals(&families), (2, 0));
+        assert_eq!(families.requests.snapshot()[0].1.len(), 1);
+    }
+
+    #[test]
+    fn keys_that_differ_in_one_field_hash_apart() {
+        use std::hash::BuildHasher;
+        let names = Names::default();
+        let base = key(&names, "a", Outcome::Ok);
+        let others = [
+            key(&names, "b", Outcome::Ok),
+            key(&names, "a", Outcome::RateLimited),
+            Key { status: 1, ..base },
+            Key { method: Method::Get, ..base },
+            Key { proto: Proto::H2, ..base },
+            Key { direction: Direction::Outbound, ..base },
+            Key { dependency: base.route, ..base },
+        ];
+        let hash = |key| BuildHasherDefault::<Fold>::default().hash_one(key);
+        for other in others {
+            assert_ne!(hash(base), hash(other), "{other:?}");
+        }
+    }
+}

@@ -261,3 +261,73 @@ impl Drops {
         false
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const PATIENCE: Duration = Duration::from_secs(30);
+
+    fn start(path: &std::path::Path, bytes: usize) -> Spool {
+        Spool::start("test", &LogSink::File(path.into()), 1, bytes).unwrap().unwrap()
+    }
+
+    #[test]
+    fn what_was_appended_is_written_by_the_time_flush_returns() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("log");
+        let spool = start(&path, 1_024);
+        spool.producer(0).push(b"one\n");
+        spool.producer(0).push(b"two\n");
+        assert!(spool.flush(PATIENCE));
+        assert_eq!(std::fs::read(&path).unwrap(), b"one\ntwo\n");
+    }
+
+    #[test]
+    fn a_rotated_file_goes_on_in_a_new_one() {
+        let dir = tempfile::tempdir().unwrap();
+        let (path, old) = (dir.path().join("log"), dir.path().join("log.1"));
+        let spool = start(&path, 1_024);
+        spool.producer(0).push(b"one\n");
+        assert!(spool.flush(PATIENCE));
+        std::fs::rename(&path, &old).unwrap();
+        spool.reopen();
+        spool.producer(0).push(b"two\n");
+        assert!(spool.flush(PATIENCE));
+        assert_eq!(std::fs::read(&old).unwrap(), b"one\n");
+        assert_eq!(std::fs::read(&path).unwrap(), b"two\n");
+    }
+
+    #[test]
+    fn drops_and_counts_what_does_not_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let spool = start(&dir.path().join("log"), 20);
+        spool.producer(0).push(b"more than ten bytes\n");
+        assert_eq!(spool.dropped(), 1);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_an_error_at_once() {
+        let sink = LogSink::File("/nonexistent/dir/log".into());
+        assert!(Spool::start("test", &sink, 1, 1_024).is_err());
+    }
+
+    #[test]
+    fn a_full_pipe_costs_lines_but_no_time() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&fifo).status().unwrap().success());
+        // Open for reading and writing, so that opening for appending does not wait; nobody reads.
+        let reader = OpenOptions::new().read(true).write(true).open(&fifo).unwrap();
+        let spool = start(&fifo, 256 * 1_024);
+        let producer = spool.producer(0);
+        let line = [b'x'; 1_024];
+        // Pipe 64 KiB, batch and buffer 256 KiB: a thousand lines cannot fit, whatever the thread does.
+        for _ in 0..1_000 {
+            producer.push(&line);
+        }
+        assert!(spool.dropped() > 0);
+        assert!(!spool.flush(Duration::from_millis(10)));
+        drop(reader);
+    }
+}
