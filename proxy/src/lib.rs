@@ -1,4 +1,5 @@
 //! The Outrigger sidecar.
 
 pub mod admin;
+pub mod cli;
 pub mod telemetry;

@@ -15,6 +15,7 @@
 pub mod access_log;
 mod alias;
 pub mod cell;
+pub mod chains;
 pub mod decisions;
 pub mod exposition;
 mod json;
@@ -22,7 +23,6 @@ mod line;
 pub mod log;
 mod metrics;
 pub mod names;
-mod outcome;
 pub mod process;
 mod procfs;
 pub mod record;
@@ -39,6 +39,7 @@ use outrigger_config::sidecar;
 use parking_lot::RwLock;
 
 pub use self::access_log::{AccessLog, Detail};
+pub use self::chains::Chains;
 use self::decisions::Decision;
 pub use self::exposition::{Collect, Exposition, Format};
 pub use self::names::{NameId, Names, RuleSet};

@@ -71,7 +71,7 @@ fn write_decision(line: &mut Object<'_>, names: &Names, record: &Record) {
     if let Some(rule) = record.rule.checked_sub(1).and_then(|index| names.rule(record.rules, index.into())) {
         line.text("rule", rule.as_bytes(), SHORT);
     }
-    line.text_if("flags", alias::envoy(record.outcome.label()).as_bytes(), SHORT);
+    line.text_if("flags", alias::envoy(record.outcome).as_bytes(), SHORT);
     if record.shadow != 0 {
         write_shadow(line.key("shadow"), names, record);
     }

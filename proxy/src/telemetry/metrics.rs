@@ -21,7 +21,7 @@ const SERVER: (&str, &str) =
 const CLIENT: (&str, &str) = ("http_client_request_duration_seconds", "Duration of each try at an upstream.");
 const ATTEMPTS: (&str, &str) = ("outrigger_attempts_total", "Tries at an upstream by their outcome.");
 const RETRIES: (&str, &str) = ("outrigger_retries_total", "Further tries, granted or refused.");
-const OVERFLOW: (&str, &str) =
+pub(super) const OVERFLOW: (&str, &str) =
     ("outrigger_label_overflow_total", "Events counted without their labels because the family is full.");
 
 /// Adds what the workers counted.
@@ -141,10 +141,10 @@ fn http_labels(key: Key) -> OwnedLabels {
 /// `error.type`: the outcome, or the status where the upstream's status is the error. Absent for what is no error
 /// of the service: success, also a degraded one, the caller's own mistakes and its leaving.
 fn error_type(outcome: Outcome, status: u16) -> Option<String> {
-    match outcome.label() {
-        "ok" | "fallback_served" | "stale_served" => None,
-        "upstream_5xx" if status != 0 => Some(status.to_string()),
-        label => (outcome.domain() != Domain::Client).then(|| label.to_owned()),
+    match outcome {
+        Outcome::Upstream5xx if status != 0 => Some(status.to_string()),
+        _ if matches!(outcome.domain(), Domain::None | Domain::Client) => None,
+        _ => Some(outcome.label().to_owned()),
     }
 }
 

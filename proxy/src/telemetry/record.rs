@@ -4,7 +4,7 @@
 //! It is plain data of at most 128 bytes, made on the stack at the end of the stream. Text that came with the
 //! request (path, host, request id) is not in it; it is lent to the log line as [`super::Detail`].
 
-pub use super::outcome::{Domain, Outcome};
+pub use outrigger_filters::outcome::{Domain, Outcome};
 
 use super::names::{NameId, RuleSet};
 

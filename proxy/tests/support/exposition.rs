@@ -6,21 +6,21 @@ use outrigger_proxy::telemetry::Format;
 
 /// One sample.
 #[derive(Clone, Debug)]
-pub struct Sample {
-    pub name: String,
-    pub labels: BTreeMap<String, String>,
-    pub value: f64,
+pub(crate) struct Sample {
+    pub(crate) name: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) value: f64,
 }
 
 impl Sample {
     /// A label's value; empty if absent, as Prometheus has it.
-    pub fn label(&self, name: &str) -> String {
+    pub(crate) fn label(&self, name: &str) -> String {
         self.labels.get(name).cloned().unwrap_or_default()
     }
 }
 
 /// Reads everything, checking order, types, suffixes, escapes, duplicates and histograms.
-pub fn parse(text: &str, format: Format) -> Vec<Sample> {
+pub(crate) fn parse(text: &str, format: Format) -> Vec<Sample> {
     let text = match format {
         Format::Text => text,
         Format::OpenMetrics => text.strip_suffix("# EOF\n").expect("ends in # EOF"),

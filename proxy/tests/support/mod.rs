@@ -1,3 +1,3 @@
 //! What several tests share.
 
-pub mod exposition;
+pub(crate) mod exposition;
