@@ -23,6 +23,7 @@ pub mod view;
 
 use std::io;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::server::conn::http1;
@@ -63,22 +64,22 @@ pub async fn serve(bound: Bound, telemetry: Telemetry, view: Arc<dyn AdminView>)
     match bound.listener {
         bind::Listener::Tcp(listener) => {
             let listener = TcpListener::from_std(listener)?;
-            accept(door, async || Ok(listener.accept().await?.0)).await
+            accept(door, |cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream)).await
         }
         bind::Listener::Unix(listener, _remove_at_the_end) => {
             let listener = UnixListener::from_std(listener)?;
-            accept(door, async || Ok(listener.accept().await?.0)).await
+            accept(door, |cx| listener.poll_accept(cx).map_ok(|(stream, _)| stream)).await
         }
     }
 }
 
-async fn accept<S>(door: Arc<Door>, next: impl AsyncFn() -> io::Result<S>) -> io::Result<()>
+async fn accept<S>(door: Arc<Door>, poll: impl Fn(&mut Context<'_>) -> Poll<io::Result<S>>) -> io::Result<()>
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let mut connections = JoinSet::new();
     loop {
-        let stream = match next().await {
+        let stream = match std::future::poll_fn(&poll).await {
             Ok(stream) => stream,
             Err(error) => {
                 // Out of descriptors, most likely: waiting is better than spinning.
@@ -102,7 +103,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let open = Open::count(&door);
-    let service = service_fn(async |request| routes::answer(&door, request).await);
+    let service = service_fn(|request| routes::answer(&door, request));
     let serving = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)

@@ -123,3 +123,108 @@ fn write_caller(line: &mut Object<'_>, record: &Record, detail: &Detail<'_>) {
     line.text_if("request_id", detail.request_id, SHORT);
     line.text_if("detail", detail.detail, SHORT);
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::{Direction, Method, NameId, Outcome, Proto, RouteSeries, Timings};
+
+    fn rejected(names: &Names) -> Record {
+        let series = RouteSeries {
+            direction: Direction::Outbound,
+            route: names.intern("reserve"),
+            dependency: names.intern("inventory"),
+            rules: names.rule_set(["rate_limits:calls", "rate_limits:trial"]),
+        };
+        Record {
+            method: Method::Post,
+            proto: Proto::H2,
+            status: 429,
+            outcome: Outcome::RateLimited,
+            rule: 1,
+            shadow: 0b10,
+            timings: Timings { queue: 12, connect: 0, ttfb: 0, total: 1_234_567 },
+            bytes_in: 5,
+            bytes_out: 120,
+            trace_id: [0xab; 16],
+            span_id: 0xcd,
+            ..series.record(1_700_000_000_123, 7)
+        }
+    }
+
+    fn line(names: &Names, record: &Record, detail: &Detail<'_>) -> String {
+        let mut out = Vec::new();
+        write(&mut out, "orders", names, record, detail);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn keys_keep_their_order() {
+        let names = Names::default();
+        let detail = Detail {
+            path: b"/v1/reserve",
+            host: b"inventory.internal",
+            client: Some("127.0.0.1".parse().unwrap()),
+            request_id: b"0190",
+            detail: b"rate_limits:calls:over_limit",
+            ..Detail::default()
+        };
+        assert_eq!(
+            line(&names, &rejected(&names), &detail),
+            concat!(
+                r#"{"schema":"outrigger.access/1","ts":"2023-11-14T22:13:20.123Z","dir":"outbound","#,
+                r#""service":"orders","route":"reserve","dep":"inventory","method":"POST","proto":"2","#,
+                r#""path":"/v1/reserve","status":429,"outcome":"rate_limited","origin":"proxy","#,
+                r#""domain":"policy","rule":"rate_limits:calls","flags":"RL","shadow":["rate_limits:trial"],"#,
+                r#""gen":7,"attempts":0,"t":{"queue":0.012,"connect":0.000,"ttfb":0.000,"total":1234.567},"#,
+                r#""bytes_in":5,"bytes_out":120,"client":"127.0.0.1","host":"inventory.internal","#,
+                r#""trace_id":"abababababababababababababababab","span_id":"00000000000000cd","#,
+                r#""request_id":"0190","detail":"rate_limits:calls:over_limit"}"#,
+            )
+        );
+    }
+
+    #[test]
+    fn leaves_out_what_there_is_not() {
+        let names = Names::default();
+        let series = RouteSeries {
+            direction: Direction::Inbound,
+            route: names.intern("default"),
+            dependency: NameId::NONE,
+            rules: names.rule_set([]),
+        };
+        let line = line(&names, &series.record(0, 1), &Detail::default());
+        for key in
+            ["dep", "path", "status", "origin", "rule", "flags", "shadow", "client", "trace_id", "request_id"]
+        {
+            assert!(!line.contains(&format!("\"{key}\"")), "{key} in {line}");
+        }
+    }
+
+    #[test]
+    fn hostile_text_stays_within_its_field() {
+        let names = Names::default();
+        let hostile = b"\"}\n{\"outcome\":\"ok\"}\x1b]0;x\x07\x7f\xff\xfe\xe2\x80\xae";
+        let detail = Detail {
+            method: hostile,
+            path: hostile,
+            host: hostile,
+            request_id: hostile,
+            detail: hostile,
+            ..Detail::default()
+        };
+        let line = line(&names, &rejected(&names), &detail);
+        assert!(!line.contains(char::is_control));
+        let read: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(read["outcome"], "rate_limited");
+        assert_eq!(read["path"], String::from_utf8_lossy(hostile).as_ref());
+    }
+
+    #[test]
+    fn a_long_path_is_cut() {
+        let names = Names::default();
+        let path = vec![b'a'; 100_000];
+        let line = line(&names, &rejected(&names), &Detail { path: &path, ..Detail::default() });
+        assert!(line.len() < 2_048, "{}", line.len());
+    }
+}
