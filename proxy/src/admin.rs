@@ -2,7 +2,7 @@
 //!
 //! It shares nothing with the request path but numbers, and has a bound on connections of its own, so that it
 //! answers when the rest is overloaded. GET changes nothing. Bounds: [`MAX_CONNECTIONS`] connections (more are closed
-//! at once and counted), a head within [`HEAD_TIMEOUT`], a body of at most 64 KiB, [`LIFETIME`] for a connection.
+//! at once and counted), a head within [`HEAD_TIMEOUT`], a body of at most 64 KiB, ten minutes for a connection.
 //!
 //! | path | |
 //! |---|---|

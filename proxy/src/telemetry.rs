@@ -26,7 +26,7 @@ pub mod names;
 pub mod process;
 mod procfs;
 pub mod record;
-pub mod series;
+mod series;
 mod spool;
 pub(crate) mod stamp;
 pub mod worker;

@@ -1,4 +1,5 @@
 //! Whatever is told about a set of requests is the same, wherever it is told: metrics, log, ring.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 

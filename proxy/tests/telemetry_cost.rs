@@ -1,4 +1,5 @@
 //! What telemetry may cost a request.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use outrigger_config::sidecar::{AccessLog, LogSink};
 use outrigger_proxy::telemetry::{Detail, Direction, Record, Retry, Telemetry, Timings};

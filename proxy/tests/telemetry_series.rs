@@ -1,4 +1,5 @@
 //! Which series there are, and what becomes of them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! The access log: JSON lines, one for every request that was not `ok` and for a sample of those that were.
 //!
 //! Whether a line is due is decided before anything of it is built. The line is built in a buffer the worker keeps
-//! and handed to a [`super::spool`], so a slow disk or a full pipe costs lines, which are counted, never time.
+//! and handed to a spool (`spool.rs`), so a slow disk or a full pipe costs lines, which are counted, never time.
 
 use std::cell::{Cell, RefCell};
 use std::io;

@@ -20,7 +20,7 @@ use super::names::NameId;
 use super::record::{Direction, Method, Outcome, Proto, Record};
 
 /// Series a family may have, not counting its overflow.
-pub const CAP: usize = 2_000;
+pub(super) const CAP: usize = 2_000;
 
 /// Keys a worker remembers; beyond them it uses the overflow at once. Leaves room for the overflow keys themselves.
 const LOCAL_CAP: usize = 4 * CAP;
