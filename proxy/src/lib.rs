@@ -1,6 +1,7 @@
 //! The Outrigger sidecar.
 
 pub mod admin;
+<<<<<<< HEAD
 pub mod app;
 pub mod cli;
 mod failure;
@@ -11,6 +12,9 @@ mod respond;
 pub mod router;
 mod server;
 mod snapshot;
+=======
+pub mod cli;
+>>>>>>> h-telemetry
 pub mod telemetry;
 mod timer;
 mod upstream;

@@ -4,7 +4,8 @@
 //! them. A slot has its own lock, held for as long as a record takes to copy: a reader makes a worker wait for
 //! nanoseconds at most, and only at the one slot it is looking at.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::atomic::AtomicU64;
+use std::sync::atomic::Ordering::{Acquire, Relaxed, Release};
 
 use parking_lot::Mutex;
 
@@ -26,13 +27,14 @@ pub struct Decision {
 }
 
 impl Decision {
-    fn new(record: &Record, request_id: &[u8]) -> Self {
-        let mut id = [0; ID_BYTES];
+    #[inline]
+    fn set(&mut self, record: &Record, request_id: &[u8]) {
+        self.record = *record;
         let len = request_id.len().min(ID_BYTES);
-        for (to, from) in id.iter_mut().zip(request_id) {
-            *to = *from;
+        if let (Some(to), Some(from)) = (self.id.get_mut(..len), request_id.get(..len)) {
+            to.copy_from_slice(from);
+            self.id_len = len as u8; // at most ID_BYTES
         }
-        Self { record: *record, id, id_len: u8::try_from(len).unwrap_or(0) }
     }
 
     /// The request id, cut to 47 bytes.
@@ -50,13 +52,15 @@ impl Decision {
 /// The ring of one worker.
 #[derive(Debug)]
 pub(super) struct Ring {
-    slots: Box<[Mutex<Option<Decision>>]>,
+    slots: Box<[Mutex<Decision>]>,
+    /// Records ever pushed; slots beyond it hold nothing yet.
     next: AtomicU64,
 }
 
 impl Default for Ring {
     fn default() -> Self {
-        Self { slots: (0..KEPT).map(|_| Mutex::new(None)).collect(), next: AtomicU64::new(0) }
+        let nothing = Decision { record: Record::default(), id: [0; ID_BYTES], id_len: 0 };
+        Self { slots: (0..KEPT).map(|_| Mutex::new(nothing)).collect(), next: AtomicU64::new(0) }
     }
 }
 
@@ -64,21 +68,23 @@ impl Ring {
     /// Keeps a record in place of the oldest. Only the worker that owns the ring may call it.
     pub(super) fn push(&self, record: &Record, request_id: &[u8]) {
         let next = self.next.load(Relaxed);
-        self.next.store(next.wrapping_add(1), Relaxed);
         if let Some(slot) = self.slot(next) {
-            *slot.lock() = Some(Decision::new(record, request_id));
+            slot.lock().set(record, request_id);
         }
+        // After the slot is filled, so that a reader never counts in one that is not.
+        self.next.store(next.wrapping_add(1), Release);
     }
 
-    fn slot(&self, number: u64) -> Option<&Mutex<Option<Decision>>> {
+    #[inline]
+    fn slot(&self, number: u64) -> Option<&Mutex<Decision>> {
         self.slots.get(usize::try_from(number % KEPT as u64).unwrap_or(0))
     }
 
     /// The records it holds, newest first.
     fn newest(&self, limit: usize) -> Vec<Decision> {
-        let next = self.next.load(Relaxed);
+        let next = self.next.load(Acquire);
         let numbers = (0..next).rev().take(limit.min(KEPT));
-        numbers.filter_map(|number| self.slot(number).and_then(|slot| *slot.lock())).collect()
+        numbers.filter_map(|number| self.slot(number).map(|slot| *slot.lock())).collect()
     }
 }
 
@@ -131,8 +137,16 @@ mod tests {
 
     #[test]
     fn cuts_a_request_id_that_is_too_long() {
+<<<<<<< HEAD
         let decision = Decision::new(&record(1), &[b'x'; 100]);
         assert_eq!(decision.request_id(), [b'x'; ID_BYTES]);
         assert_eq!(Decision::new(&record(1), b"id").request_id(), b"id");
+=======
+        let ring = Ring::default();
+        ring.push(&record(1), &[b'x'; 100]);
+        ring.push(&record(2), b"id");
+        let kept = merge([&ring].into_iter(), 2);
+        assert_eq!((kept[0].request_id(), kept[1].request_id()), (&b"id"[..], &[b'x'; ID_BYTES][..]));
+>>>>>>> h-telemetry
     }
 }

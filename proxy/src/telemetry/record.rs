@@ -166,6 +166,33 @@ pub struct Record {
 
 const _: () = assert!(size_of::<Record>() <= 128, "a record is at most 128 bytes");
 
+impl Default for Record {
+    /// A request nothing is known of.
+    fn default() -> Self {
+        Self {
+            start_ms: 0,
+            generation: 0,
+            shadow: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            span_id: 0,
+            trace_id: [0; 16],
+            route: NameId::NONE,
+            dependency: NameId::NONE,
+            rules: RuleSet::default(),
+            timings: Timings::default(),
+            rule: 0,
+            status: 0,
+            direction: Direction::default(),
+            method: Method::default(),
+            proto: Proto::default(),
+            outcome: Outcome::Ok,
+            attempts: 0,
+            flags: Flags::default(),
+        }
+    }
+}
+
 impl Record {
     /// Who made the response: `upstream` or `proxy`.
     #[must_use]

@@ -52,6 +52,7 @@ pub(super) struct Key {
 }
 
 impl Key {
+    #[inline]
     pub(super) const fn of(record: &Record) -> Self {
         Self {
             route: record.route,
@@ -216,6 +217,7 @@ struct Cells {
 }
 
 impl Cells {
+    #[inline]
     fn count(&self, us: u32) {
         self.count.add(1);
         if let Some(duration) = &self.duration {

@@ -12,7 +12,7 @@ use super::access_log::{Detail, Lines};
 use super::decisions::Ring;
 use super::names::NameId;
 use super::names::RuleSet;
-use super::record::{Direction, Method, Outcome, Proto, Record, Timings};
+use super::record::{Direction, Method, Outcome, Proto, Record};
 use super::series::{Key, Kind, Local};
 
 /// Requests begun and not finished, with a single writer.
@@ -64,23 +64,11 @@ impl RouteSeries {
         Record {
             start_ms,
             generation,
-            shadow: 0,
-            bytes_in: 0,
-            bytes_out: 0,
-            span_id: 0,
-            trace_id: [0; 16],
             route: self.route,
             dependency: self.dependency,
             rules: self.rules,
-            timings: Timings::default(),
-            rule: 0,
-            status: 0,
             direction: self.direction,
-            method: Method::default(),
-            proto: Proto::default(),
-            outcome: Outcome::Ok,
-            attempts: 0,
-            flags: super::Flags::default(),
+            ..Record::default()
         }
     }
 }
