@@ -41,8 +41,11 @@ impl Places {
             .arg(&self.target)
             .status()
             .context("cannot run cargo")?;
-        if !status.success() || !self.outrigger.is_file() {
+        if !status.success() {
             bail!("the build failed; see above");
+        }
+        if !self.outrigger.is_file() {
+            bail!("the build made no {}", self.outrigger.display());
         }
         Ok(())
     }
