@@ -130,6 +130,7 @@ fn share(
         resources,
         live: ArcSwap::from_pointee(nothing),
         names: Names::new(handle).map_err(other("cannot read the resolver configuration"))?,
+        self_token: format!("self-{:032x}", crate::hygiene::random::Random::from_os().next_u128()),
         connections: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
         config,

@@ -1,9 +1,9 @@
 //! The Outrigger sidecar.
 
 pub mod admin;
-<<<<<<< HEAD
 pub mod app;
 pub mod cli;
+mod explain;
 mod failure;
 pub mod hygiene;
 mod pipeline;
@@ -12,9 +12,6 @@ mod respond;
 pub mod router;
 mod server;
 mod snapshot;
-=======
-pub mod cli;
->>>>>>> h-telemetry
 pub mod telemetry;
 mod timer;
 mod upstream;

@@ -10,7 +10,7 @@ pub(crate) mod forward;
 pub(crate) mod inflow;
 pub(crate) mod outflow;
 mod outgoing;
-mod target;
+pub(crate) mod target;
 mod tunnel;
 
 use std::rc::Rc;
@@ -49,13 +49,18 @@ pub(crate) enum Stop {
 /// Answers one request. Never fails: what goes wrong becomes an answer.
 pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incoming>) -> Response<ReplyBody> {
     let started = connection.worker.now();
-    let client = hyper::upgrade::on(&mut request);
+    if connection.is_self_request(&request) {
+        return respond::self_answer();
+    }
+    // hyper says that it was asked to switch; our guard holds back what follows until we have answered.
+    let holds = request.headers().contains_key(header::UPGRADE) || *request.method() == http::Method::CONNECT;
+    let client = holds.then(|| hyper::upgrade::on(&mut request));
+    let _resume = holds.then(|| connection.resume_unless_switched());
     let (parts, body) = request.into_parts();
     let mut request = Request::from_parts(parts, ());
     let (mut exchange, place, upgrade) = match target::find(&connection, &mut request, started) {
-        Ok(found) => (found.exchange, found.place, found.upgrade.then_some(client)),
+        Ok(found) => (found.exchange, found.place, client.filter(|_| found.upgrade)),
         Err((exchange, refusal)) => {
-            connection.signals.resume();
             return respond::stop(exchange, Some(body), &Stop::Refused(refusal), None);
         }
     };
@@ -63,7 +68,6 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
         Err((stop, body)) => {
-            connection.signals.resume();
             respond::stop(exchange, body, &stop, Some(&place.route))
         }
     }
@@ -128,10 +132,7 @@ async fn run(
             let failure = Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
-        _ => {
-            connection.signals.resume();
-            Ok(Reached::Reply(Box::new(answer)))
-        }
+        _ => Ok(Reached::Reply(Box::new(answer))),
     }
 }
 

@@ -51,6 +51,34 @@ pub(crate) enum Refusal {
     Loop,
 }
 
+impl Refusal {
+    /// A short word for it.
+    pub(crate) const fn reason(self) -> &'static str {
+        match self {
+            Self::Trouble(Trouble::Malformed(malformed)) => malformed.reason(),
+            Self::Trouble(Trouble::SlowHead) => "slow-head",
+            Self::Path(ambiguous) => ambiguous.reason(),
+            Self::Host => "host-missing-or-ambiguous",
+            Self::Fields(fields) => fields.reason(),
+            Self::Method => "connect",
+            Self::UnknownHost => "unknown-host",
+            Self::Loop => "loop",
+        }
+    }
+
+    const fn status(self) -> u16 {
+        match self {
+            Self::Trouble(Trouble::Malformed(malformed)) => malformed.status(),
+            Self::Trouble(Trouble::SlowHead) => 408,
+            Self::Path(ambiguous) => ambiguous.status(),
+            Self::Host | Self::Fields(_) => 400,
+            Self::Method => 405,
+            Self::UnknownHost => 404,
+            Self::Loop => 502,
+        }
+    }
+}
+
 /// What an answer of ours says.
 struct Verdict {
     status: u16,
@@ -98,6 +126,14 @@ pub(crate) fn stop(
     response
 }
 
+/// The answer to a request of our own.
+pub(crate) fn self_answer() -> Response<ReplyBody> {
+    let mut response = Response::new(ReplyBody::Empty);
+    *response.status_mut() = StatusCode::METHOD_NOT_ALLOWED;
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    response
+}
+
 /// The answer to a request that made us panic.
 pub(crate) fn panicked() -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::Empty);
@@ -127,16 +163,8 @@ pub(crate) fn quota_headers(headers: &mut HeaderMap, name: &str, quota: &Quota) 
 
 impl Verdict {
     fn of_refusal(refusal: Refusal) -> Self {
-        let (status, reason, close) = match refusal {
-            Refusal::Trouble(Trouble::Malformed(malformed)) => (malformed.status(), malformed.reason(), true),
-            Refusal::Trouble(Trouble::SlowHead) => (408, "the head did not come in time", true),
-            Refusal::Path(ambiguous) => (ambiguous.status(), ambiguous.reason(), true),
-            Refusal::Host => (400, "host-missing-or-ambiguous", true),
-            Refusal::Fields(fields) => (400, fields.reason(), true),
-            Refusal::Method => (405, "connect", false),
-            Refusal::UnknownHost => (404, "unknown-host", false),
-            Refusal::Loop => (502, "loop", false),
-        };
+        let (status, reason) = (refusal.status(), refusal.reason());
+        let close = !matches!(refusal, Refusal::UnknownHost | Refusal::Loop);
         let (outcome, error, problem, title, stage) = match refusal {
             Refusal::Trouble(Trouble::SlowHead) => {
                 (Outcome::SlowClient, "http_request_error", "slow-request", "The request was too slow", "http")

@@ -124,10 +124,7 @@ impl Snapshot {
 
     /// The dependency that answers to `host` (lower case, no port).
     pub(crate) fn by_host(&self, host: &str) -> Option<usize> {
-        self.hosts.get(host).copied().or_else(|| {
-            let inside = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
-            self.suffixes.iter().find(|(suffix, _)| inside(suffix)).map(|(_, at)| *at)
-        })
+        find_host(&self.hosts, &self.suffixes, host)
     }
 
     /// The dependency called `name`.
@@ -145,6 +142,19 @@ impl Snapshot {
     pub(crate) fn sides(&self) -> impl Iterator<Item = &Side> {
         std::iter::once(&self.inbound).chain(&self.dependencies)
     }
+}
+
+/// The dependency of a plan that answers to `host`.
+pub(crate) fn by_host<'a>(dependencies: &'a [Dependency], host: &str) -> Option<&'a Dependency> {
+    let (hosts, suffixes) = index(dependencies);
+    find_host(&hosts, &suffixes, host).and_then(|at| dependencies.get(at))
+}
+
+fn find_host(hosts: &HashMap<Box<str>, usize>, suffixes: &[(Box<str>, usize)], host: &str) -> Option<usize> {
+    hosts.get(host).copied().or_else(|| {
+        let inside = |suffix: &str| host.len() > suffix.len() && host.ends_with(suffix);
+        suffixes.iter().find(|(suffix, _)| inside(suffix)).map(|(_, at)| *at)
+    })
 }
 
 fn catch_all() -> PlannedRoute {

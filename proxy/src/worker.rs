@@ -34,6 +34,8 @@ pub(crate) struct Shared {
     /// The policy in force: the only place a policy is swapped.
     pub(crate) live: ArcSwap<Snapshot>,
     pub(crate) names: Names,
+    /// By which the process knows its own requests.
+    pub(crate) self_token: String,
     /// Accepted connections, all workers.
     pub(crate) connections: AtomicUsize,
     /// Not ready, keep-alive off, still accepting.

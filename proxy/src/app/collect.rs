@@ -3,13 +3,10 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use outrigger_filters::chain::{Action, Chain};
-
+use crate::telemetry::chains::Chains;
 use crate::telemetry::{Collect, Exposition};
 use crate::worker::Shared;
 
-const DECISIONS: (&str, &str) = ("outrigger_decisions_total", "What each rule decided.");
-const KEYS: (&str, &str) = ("outrigger_rate_limit_keys", "Keys a rate limit keeps track of.");
 const CONNECTIONS: (&str, &str) = ("outrigger_upstream_connections", "Open connections to an upstream.");
 const REQUESTS: (&str, &str) = ("outrigger_upstream_in_flight", "Requests at an upstream, over all endpoints.");
 
@@ -21,15 +18,17 @@ pub(super) struct Collector {
 impl Collect for Collector {
     fn collect(&self, out: &mut Exposition) {
         let snapshot = self.shared.live.load_full();
+        let mut chains = Chains::default();
         for side in snapshot.sides() {
             let owner = if side.name.is_empty() { "inbound" } else { &*side.name };
             for route in &side.routes {
-                chain(out, owner, &route.name, &route.gates);
+                chains.read(out, &format!("{owner}/{}", route.name), &route.gates);
             }
             if let Some(route) = side.routes.first() {
-                chain(out, owner, "", &route.upstream_gates);
+                chains.read(out, owner, &route.upstream_gates);
             }
         }
+        chains.finish(out);
         for cluster in snapshot.sides().filter_map(|side| side.cluster.as_ref()) {
             let endpoints = cluster.endpoints();
             let sum = |read: fn(&crate::upstream::cluster::Endpoint) -> u64| {
@@ -40,20 +39,6 @@ impl Collect for Collector {
             let dependency = ("dependency", &*cluster.name);
             out.gauge(CONNECTIONS.0, CONNECTIONS.1, &[dependency], open);
             out.gauge(REQUESTS.0, REQUESTS.1, &[dependency], busy);
-        }
-    }
-}
-
-fn chain(out: &mut Exposition, owner: &str, route: &str, chain: &Chain) {
-    for (id, rule) in chain.rules() {
-        let labels = [("owner", owner), ("route", route), ("filter", rule.filter()), ("name", rule.name())];
-        for action in Action::ALL {
-            let [owner, route, filter, name] = labels;
-            let labels = [owner, route, filter, name, ("action", action.label()), ("mode", rule.mode().label())];
-            out.counter(DECISIONS.0, DECISIONS.1, &labels, rule.count(*action));
-        }
-        if let Some(occupancy) = chain.occupancy(id) {
-            out.gauge(KEYS.0, KEYS.1, &labels, occupancy.used as f64);
         }
     }
 }

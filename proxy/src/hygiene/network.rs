@@ -25,6 +25,13 @@ impl std::fmt::Display for NotANetwork {
 impl std::error::Error for NotANetwork {}
 
 impl Network {
+    /// The network of the first `prefix` bits of `address`; bits beyond them do not count.
+    pub fn new(address: IpAddr, prefix: u8) -> Self {
+        let outer: u32 = if address.is_ipv4() { 96 } else { 0 };
+        let mask = u128::MAX.checked_shl(128_u32.saturating_sub(outer + u32::from(prefix))).unwrap_or(0);
+        Self { base: bits(address) & mask, mask }
+    }
+
     /// Whether the address lies in the range.
     #[inline]
     pub fn contains(&self, address: IpAddr) -> bool {

@@ -16,7 +16,7 @@ use crate::hygiene::{hop, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
 use crate::server::io::Trouble;
-use crate::snapshot::{PASS, Snapshot};
+use crate::snapshot::PASS;
 use crate::telemetry::Direction;
 use crate::upstream::dns;
 use crate::worker::{Bound, Lane, Local};
@@ -193,21 +193,8 @@ impl Connection {
     }
 }
 
-/// For `explain`: which route of a snapshot a request takes on its way to the app.
-pub(crate) fn explain<'a>(
-    snapshot: &'a Snapshot,
-    request: &Request<()>,
-    outbound: bool,
-) -> Result<(&'a crate::snapshot::Side, usize), Refusal> {
+/// For `explain`: the host a clean request is for.
+pub(crate) fn host(request: &Request<()>) -> Result<String, Refusal> {
     check_path(request)?;
-    let host = host_of(&authority(request)?);
-    let side = match outbound {
-        false => &snapshot.inbound,
-        true => {
-            let at = snapshot.by_host(&host).ok_or(Refusal::UnknownHost)?;
-            snapshot.dependencies.get(at).ok_or(Refusal::UnknownHost)?
-        }
-    };
-    let rank = side.router.find(&routing(request, &host)).ok_or(Refusal::UnknownHost)?;
-    Ok((side, rank))
+    Ok(host_of(&authority(request)?))
 }

@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Request, Response};
+use http::{HeaderMap, Method, Request, Response};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -97,12 +97,33 @@ impl Connection {
         if self.is_h2 { None } else { self.signals.trouble_at(self.seen.get()) }
     }
 
+    /// The process asking itself whether it answers.
+    pub(crate) fn is_self_request(&self, request: &Request<Incoming>) -> bool {
+        let asked = || request.uri().host().is_some_and(|host| host == self.worker.shared.self_token);
+        *request.method() == Method::CONNECT && self.peer.is_loopback() && asked()
+    }
+
+    /// When the returned value is dropped, what was held back behind a request for an upgrade is read on,
+    /// unless the protocol was switched.
+    pub(crate) fn resume_unless_switched(&self) -> Resume {
+        Resume(Arc::clone(&self.signals))
+    }
+
     pub(crate) fn client_ip(&self, headers: &HeaderMap) -> IpAddr {
         if self.trusted {
             forwarded::client_ip(self.peer, headers, &self.worker.shared.trust)
         } else {
             self.peer
         }
+    }
+}
+
+/// See [`Connection::resume_unless_switched`].
+pub(crate) struct Resume(Arc<Signals>);
+
+impl Drop for Resume {
+    fn drop(&mut self) {
+        self.0.resume();
     }
 }
 

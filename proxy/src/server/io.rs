@@ -196,7 +196,7 @@ impl ClientIo {
     }
 
     fn take_signals(&mut self) {
-        let Some(guard) = &mut self.guard else { return };
+        let Some(guard) = self.guard.as_mut().filter(|guard| guard.holding_for_upgrade()) else { return };
         if self.signals.tunnel.load(Ordering::Acquire) {
             self.guard = None;
             self.ready = self.held.len();

@@ -19,10 +19,7 @@ const OVERFLOW: (&str, &str) = super::metrics::OVERFLOW;
 #[derive(Debug, Default)]
 pub struct Chains {
     series: usize,
-<<<<<<< HEAD
-=======
     keys: usize,
->>>>>>> h-telemetry
     overflow: BTreeMap<(&'static str, &'static str, &'static str), u64>,
 }
 
@@ -32,14 +29,9 @@ impl Chains {
         for (id, rule) in chain.rules() {
             self.decisions(out, owner, rule);
             if let Some(occupancy) = chain.occupancy(id)
-<<<<<<< HEAD
-                && self.series < CAP
-            {
-=======
                 && self.keys < CAP
             {
                 self.keys += 1;
->>>>>>> h-telemetry
                 let labels = [("owner", owner), ("name", rule.name())];
                 out.gauge(KEYS.0, KEYS.1, &labels, occupancy.used as f64);
             }

@@ -137,16 +137,10 @@ mod tests {
 
     #[test]
     fn cuts_a_request_id_that_is_too_long() {
-<<<<<<< HEAD
-        let decision = Decision::new(&record(1), &[b'x'; 100]);
-        assert_eq!(decision.request_id(), [b'x'; ID_BYTES]);
-        assert_eq!(Decision::new(&record(1), b"id").request_id(), b"id");
-=======
         let ring = Ring::default();
         ring.push(&record(1), &[b'x'; 100]);
         ring.push(&record(2), b"id");
         let kept = merge([&ring].into_iter(), 2);
         assert_eq!((kept[0].request_id(), kept[1].request_id()), (&b"id"[..], &[b'x'; ID_BYTES][..]));
->>>>>>> h-telemetry
     }
 }

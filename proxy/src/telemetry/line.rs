@@ -223,8 +223,6 @@ mod tests {
     }
 
     #[test]
-<<<<<<< HEAD
-=======
     fn a_query_is_never_written() {
         let names = Names::default();
         let detail = Detail { path: b"/v1/reserve?token=secret", ..Detail::default() };
@@ -233,7 +231,6 @@ mod tests {
     }
 
     #[test]
->>>>>>> h-telemetry
     fn a_long_path_is_cut() {
         let names = Names::default();
         let path = vec![b'a'; 100_000];
