@@ -23,8 +23,13 @@ use crate::filter::{Ending, Filter, Occupancy, Pass, Rejection, RuleId};
 use crate::policy::Mode;
 use crate::request::RequestView;
 
-/// The most filters in one chain; validation of the policies keeps well below.
+/// The most filters in one chain. How many there can be is decided by the list of policies and the lengths they
+/// accept, not by operators, and stays well below; a filter beyond is not asked.
 pub const MAX_SLOTS: usize = 16;
+
+/// The most filters in one chain that want to hear of the end. Few, so that the guard moves in registers: a guard
+/// with room for all slots costs 20 ns in copies.
+pub const MAX_TICKETS: usize = 8;
 
 /// Filters in the order in which they are asked.
 pub struct Chain {
@@ -38,19 +43,22 @@ pub(crate) struct Slot {
     filter: Box<dyn Filter>,
     mode: Mode,
     rules: Range<usize>,
+    settles: bool,
 }
 
 impl Slot {
     pub(crate) fn new(filter: Box<dyn Filter>, mode: Mode, rules: Range<usize>) -> Self {
-        Self { filter, mode, rules }
+        let settles = filter.settles();
+        Self { filter, mode, rules, settles }
     }
 }
 
 impl Chain {
     pub(crate) fn new(mut slots: Vec<Slot>, rules: Vec<Rule>) -> Self {
-        slots.retain(|slot| slot.mode != Mode::Disabled);
+        let mut tickets = 0..MAX_TICKETS;
+        slots.retain(|slot| slot.mode != Mode::Disabled && (!slot.settles || tickets.next().is_some()));
         slots.truncate(MAX_SLOTS);
-        let settles = slots.iter().any(|slot| slot.filter.settles());
+        let settles = slots.iter().any(|slot| slot.settles);
         Self { slots: slots.into(), rules: rules.into(), settles }
     }
 
@@ -60,15 +68,22 @@ impl Chain {
     /// The first refusal of a filter that enforces.
     #[inline]
     pub fn admit(self: &Arc<Self>, request: &RequestView<'_>, now: Nanos) -> Result<Admitted, Rejection> {
+        if self.slots.is_empty() { Ok(Admitted::nothing(now)) } else { self.ask(request, now) }
+    }
+
+    fn ask(self: &Arc<Self>, request: &RequestView<'_>, now: Nanos) -> Result<Admitted, Rejection> {
         let mut admitted = Admitted::nothing(now);
-        if self.slots.is_empty() {
-            return Ok(admitted);
-        }
-        for (index, slot) in self.slots.iter().enumerate() {
+        let mut next_ticket = 0;
+        for slot in &self.slots {
+            let ticket = next_ticket;
+            next_ticket += usize::from(slot.settles);
             match slot.filter.admit(request, now) {
                 Ok(pass) => {
                     self.count_pass(slot, &pass, request.worker);
-                    admitted.add(index, &pass, slot.mode);
+                    admitted.add(&pass, slot.mode);
+                    if slot.settles {
+                        admitted.keep(ticket, pass.ticket);
+                    }
                 }
                 Err(rejection) => {
                     self.count(rejection.rule, Action::Rejected, request.worker);
@@ -113,11 +128,14 @@ impl Chain {
         slot.filter.occupancy(id)
     }
 
-    fn settle(&self, tickets: &[u64; MAX_SLOTS], held: u16, ending: Ending, now: Nanos) {
-        for (index, (slot, ticket)) in self.slots.iter().zip(tickets).enumerate().rev() {
-            if held & 1 << index != 0 {
-                slot.filter.settle(*ticket, ending, now);
-            }
+    fn settle(&self, tickets: &[u64; MAX_TICKETS], held: u8, ending: Ending, now: Nanos) {
+        let settling = self.slots.iter().filter(|slot| slot.settles);
+        let mut owed: [Option<(&Slot, u64)>; MAX_TICKETS] = [None; _];
+        for (index, ((slot, ticket), owed)) in settling.zip(tickets).zip(&mut owed).enumerate() {
+            *owed = (held & 1 << index != 0).then_some((slot, *ticket));
+        }
+        for (slot, ticket) in owed.into_iter().rev().flatten() {
+            slot.filter.settle(ticket, ending, now);
         }
     }
 

@@ -93,13 +93,13 @@ pub struct Quota {
     /// The rule that sets it.
     pub rule: RuleId,
     /// How many may come at once.
-    pub limit: u64,
+    pub limit: u32,
     /// In how many seconds that many are granted anew; at least 1.
-    pub window: u64,
+    pub window: u32,
     /// How many are left.
-    pub remaining: u64,
+    pub remaining: u32,
     /// In how many seconds there is more: when nothing is left, the next one; else all of it.
-    pub reset: u64,
+    pub reset: u32,
 }
 
 /// A verdict: refused, by whom, why, and what to answer.

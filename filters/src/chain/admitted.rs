@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Chain, MAX_SLOTS};
+use super::{Chain, MAX_TICKETS};
 use crate::clock::Nanos;
 use crate::filter::{Ending, Pass, Quota, RuleId};
 use crate::outcome::Outcome;
@@ -14,9 +14,9 @@ use crate::policy::Mode;
 pub struct Admitted {
     /// None if no filter wants to hear of the end.
     chain: Option<Arc<Chain>>,
-    tickets: [u64; MAX_SLOTS],
+    tickets: [u64; MAX_TICKETS],
     /// Which of the tickets count.
-    held: u16,
+    held: u8,
     at: Nanos,
     not_before: Nanos,
     shadowed: u64,
@@ -24,13 +24,15 @@ pub struct Admitted {
 }
 
 impl Admitted {
+    #[inline]
     pub(super) const fn nothing(now: Nanos) -> Self {
-        let tickets = [0; MAX_SLOTS];
+        let tickets = [0; MAX_TICKETS];
         Self { chain: None, tickets, held: 0, at: now, not_before: Nanos(0), shadowed: 0, quota: None }
     }
 
     /// The request may go on from this moment; in the past if at once.
     #[must_use]
+    #[inline]
     pub const fn not_before(&self) -> Nanos {
         self.not_before
     }
@@ -48,6 +50,7 @@ impl Admitted {
     }
 
     /// The request has ended.
+    #[inline]
     pub fn settle(mut self, outcome: Outcome, now: Nanos) {
         if let Some(chain) = self.chain.take() {
             self.settle_with(&chain, Ending::Ended(outcome), now);
@@ -55,11 +58,15 @@ impl Admitted {
     }
 
     #[inline]
-    pub(super) fn add(&mut self, index: usize, pass: &Pass, mode: Mode) {
-        if let Some(ticket) = self.tickets.get_mut(index) {
-            *ticket = pass.ticket;
+    pub(super) fn keep(&mut self, index: usize, ticket: u64) {
+        if let Some(kept) = self.tickets.get_mut(index) {
+            *kept = ticket;
             self.held |= 1 << index;
         }
+    }
+
+    #[inline]
+    pub(super) fn add(&mut self, pass: &Pass, mode: Mode) {
         if mode == Mode::Shadow {
             // A rehearsal delays nobody and tells callers nothing.
             self.shadowed |= pass.queued;
@@ -87,6 +94,7 @@ impl Admitted {
 }
 
 impl Drop for Admitted {
+    #[inline]
     fn drop(&mut self) {
         // The moment of admission stands in: an abandoned request teaches nothing, so its end does not matter.
         if let Some(chain) = self.chain.take() {

@@ -81,7 +81,7 @@ impl Limiter {
             max_wait: nanos(limit.pacing.0),
             room: Room { max_keys, on_overflow: limit.on_overflow },
             headers: limit.headers,
-            facts: Quota { rule, limit: burst, window: window(limit, burst), remaining: 0, reset: 0 },
+            facts: Quota { rule, limit: word(burst), window: window(limit, burst), remaining: 0, reset: 0 },
             meter,
             segment: OnceLock::new(),
         }
@@ -165,7 +165,7 @@ impl Limiter {
 
     fn quota_after(&self, taken: &Taken, now: Nanos) -> Quota {
         let at = self.at(now);
-        let remaining = at.tokens_left(taken.charge.emptied);
+        let remaining = word(at.tokens_left(taken.charge.emptied));
         Quota { remaining, reset: whole_seconds(at.nanos_until_full(taken.charge.emptied)), ..self.facts }
     }
 
@@ -236,12 +236,16 @@ fn take_one(bucket: &AtomicU64, at: &At, max_wait: u64) -> Result<(Charge, Place
 }
 
 /// In how many seconds the burst is granted anew.
-fn window(limit: &Limit, burst: u64) -> u64 {
+fn window(limit: &Limit, burst: u64) -> u32 {
     let nanos = u128::from(burst).saturating_mul(limit.rate.per.as_nanos());
     let nanos = nanos / u128::from(limit.rate.count.max(1));
-    u64::try_from(nanos / 1_000_000_000).unwrap_or(u64::MAX).max(1)
+    u32::try_from(nanos / 1_000_000_000).unwrap_or(u32::MAX).max(1)
 }
 
-const fn whole_seconds(nanos: u64) -> u64 {
-    nanos.div_ceil(1_000_000_000)
+fn whole_seconds(nanos: u64) -> u32 {
+    word(nanos.div_ceil(1_000_000_000))
+}
+
+fn word(count: u64) -> u32 {
+    u32::try_from(count).unwrap_or(u32::MAX)
 }
