@@ -40,8 +40,8 @@ pub(crate) struct Build<'c, 't> {
     pub(crate) dirs: &'c [PathBuf],
     /// The name of each source.
     pub(crate) names: &'c [&'c str],
-    /// Regular expressions compiled so far.
-    regexes: Cell<usize>,
+    /// Bytes of the regular expressions compiled so far.
+    compiled: Cell<usize>,
 }
 
 /// The plan, which is worth something only if no error was reported.
@@ -68,7 +68,7 @@ pub(crate) fn plan(ctx: &Context<'_>, dirs: &[PathBuf], names: &[&str], document
 
 impl<'c, 't> Build<'c, 't> {
     pub(crate) const fn new(ctx: &'c Context<'t>, dirs: &'c [PathBuf], names: &'c [&'c str]) -> Self {
-        Self { ctx, dirs, names, regexes: Cell::new(0) }
+        Self { ctx, dirs, names, compiled: Cell::new(0) }
     }
 
     fn inbound(&self, inbound: &Inbound, spot: Spot<'_>) -> plan::Inbound {

@@ -4,7 +4,11 @@ use std::fmt;
 
 /// A stable name for one kind of problem.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Code {
+pub struct Code(&'static Entry);
+
+/// What a code says.
+#[derive(Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Entry {
     name: &'static str,
     about: &'static str,
 }
@@ -13,25 +17,25 @@ impl Code {
     /// `E0202`.
     #[must_use]
     pub const fn name(self) -> &'static str {
-        self.name
+        self.0.name
     }
 
     /// One line for people who look the code up.
     #[must_use]
     pub const fn about(self) -> &'static str {
-        self.about
+        self.0.about
     }
 }
 
 impl fmt::Display for Code {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name)
+        f.write_str(self.name())
     }
 }
 
 macro_rules! codes {
     ($($(#[$doc:meta])* $constant:ident = $name:literal, $about:literal;)*) => {
-        $(#[doc = $about] pub const $constant: Code = Code { name: $name, about: $about };)*
+        $(#[doc = $about] pub const $constant: Code = Code(&Entry { name: $name, about: $about });)*
         /// All of them, in order.
         pub const ALL: &[Code] = &[$($constant),*];
     };

@@ -100,7 +100,7 @@ fn route(route: &Route) -> Value {
 
 fn matches(matches: &Match) -> Value {
     let mut map = Map::new();
-    let list = |items: Vec<Value>| (!items.is_empty()).then(|| Value::Array(items));
+    let list = |items: Vec<Value>| (!items.is_empty()).then_some(Value::Array(items));
     put(&mut map, "methods", list(matches.methods.iter().map(|method| method.as_str().into()).collect()));
     let (key, path) = match &matches.path {
         PathMatch::Any => ("path", None),

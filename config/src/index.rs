@@ -1,13 +1,19 @@
 //! Finds the values of a tree by identity: their place, their path, what stands below them.
 
-use std::fmt::Write as _;
-
 use crate::node::{Node, NodeId, Span};
 
 /// All values of one load.
 pub(crate) struct Index<'t> {
     root: &'t Node,
-    slots: Vec<Option<(&'t Node, NodeId)>>,
+    slots: Vec<Option<Slot<'t>>>,
+}
+
+/// A value, what it stands in, and at which position there.
+#[derive(Clone, Copy)]
+struct Slot<'t> {
+    node: &'t Node,
+    parent: NodeId,
+    position: usize,
 }
 
 /// A value on the way to something to be reported.
@@ -22,23 +28,25 @@ impl<'t> Index<'t> {
     /// Looks at every value once.
     pub(crate) fn new(root: &'t Node) -> Self {
         let mut slots = Vec::new();
-        let mut open = vec![(root, root.id)];
-        while let Some((node, parent)) = open.pop() {
-            let slot = node.id as usize;
-            if slots.len() <= slot {
-                slots.resize(slot + 1, None);
+        let mut open = vec![Slot { node: root, parent: root.id, position: 0 }];
+        while let Some(slot) = open.pop() {
+            let index = slot.node.id as usize;
+            if slots.len() <= index {
+                slots.resize(index + 1, None);
             }
-            if let Some(place) = slots.get_mut(slot) {
-                *place = Some((node, parent));
+            if let Some(place) = slots.get_mut(index) {
+                *place = Some(slot);
             }
-            open.extend(node.children().map(|child| (child, node.id)));
+            let parent = slot.node.id;
+            let children = slot.node.children().enumerate();
+            open.extend(children.map(|(position, node)| Slot { node, parent, position }));
         }
         Self { root, slots }
     }
 
     /// The value of this identity; the whole document if there is none.
     pub(crate) fn node(&self, id: NodeId) -> &'t Node {
-        self.slots.get(id as usize).copied().flatten().map_or(self.root, |(node, _)| node)
+        self.slots.get(id as usize).copied().flatten().map_or(self.root, |slot| slot.node)
     }
 
     /// The place of the whole document.
@@ -55,8 +63,10 @@ impl<'t> Index<'t> {
     /// The place of the key under which the value of this identity stands, or of the value.
     pub(crate) fn key_of(&self, id: NodeId) -> Spot<'t> {
         let spot = self.spot(id);
-        let parent = self.parent(id).map_or(&[][..], Node::entries);
-        let span = parent.iter().find(|(_, node)| node.id == id).map_or(spot.span, |(key, _)| key.span);
+        let span = match self.place(id) {
+            Some((parent, position)) => parent.entries().get(position).map_or(spot.span, |(key, _)| key.span),
+            None => spot.span,
+        };
         Spot { span, ..spot }
     }
 
@@ -64,8 +74,8 @@ impl<'t> Index<'t> {
     pub(crate) fn path(&self, id: NodeId) -> String {
         let mut steps = Vec::new();
         let mut at = self.node(id).id;
-        while let Some(parent) = self.parent(at) {
-            steps.push(step(parent, at));
+        while let Some((parent, position)) = self.place(at) {
+            steps.push(step(parent, position));
             at = parent.id;
         }
         let mut path: String = steps.into_iter().rev().collect();
@@ -75,9 +85,10 @@ impl<'t> Index<'t> {
         path
     }
 
-    fn parent(&self, id: NodeId) -> Option<&'t Node> {
-        let (_, parent) = self.slots.get(id as usize).copied().flatten()?;
-        (parent != id).then(|| self.node(parent))
+    /// What the value stands in, and where there; nothing for the whole document.
+    fn place(&self, id: NodeId) -> Option<(&'t Node, usize)> {
+        let slot = self.slots.get(id as usize).copied().flatten()?;
+        (slot.parent != id).then(|| (self.node(slot.parent), slot.position))
     }
 }
 
@@ -116,14 +127,11 @@ impl Spot<'_> {
     }
 }
 
-fn step(parent: &Node, id: NodeId) -> String {
-    let mut text = String::new();
-    if let Some((key, _)) = parent.entries().iter().find(|(_, node)| node.id == id) {
-        text.push('.');
-        text.push_str(&key.text.chars().take(80).flat_map(char::escape_debug).collect::<String>());
-    } else if let Some(index) = parent.items().iter().position(|node| node.id == id) {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "[{index}]");
+fn step(parent: &Node, position: usize) -> String {
+    match parent.entries().get(position) {
+        Some((key, _)) => {
+            format!(".{}", key.text.chars().take(80).flat_map(char::escape_debug).collect::<String>())
+        }
+        None => format!("[{position}]"),
     }
-    text
 }

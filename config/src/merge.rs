@@ -1,5 +1,7 @@
 //! Several files as one document: dependencies united, routes concatenated, everything else given once.
 
+use std::collections::HashMap;
+
 use crate::codes;
 use crate::diagnostics::{Problem, Problems};
 use crate::node::{Key, Node, Value, quoted};
@@ -33,8 +35,9 @@ fn add(into: &mut Vec<(Key, Node)>, key: Key, node: Node, names: &[&str], proble
     let shared = SHARED.iter().find(|(name, _)| *name == key.text);
     match (shared, &mut present.value, node.value) {
         (Some((_, lists)), Value::Map(present), Value::Map(entries)) => {
+            let known = present.iter().enumerate().map(|(at, (key, _))| (key.text.clone(), at)).collect();
             for (key, node) in entries {
-                add_within(present, lists, key, node, names, problems);
+                add_within(present, &known, lists, key, node, names, problems);
             }
         }
         // Every file may say which language it speaks.
@@ -44,16 +47,17 @@ fn add(into: &mut Vec<(Key, Node)>, key: Key, node: Node, names: &[&str], proble
     }
 }
 
-/// Adds an entry of a shared mapping.
+/// Adds an entry of a shared mapping, of which `known` says where each key of the files before stands.
 fn add_within(
     into: &mut Vec<(Key, Node)>,
+    known: &HashMap<String, usize>,
     lists: &[&str],
     key: Key,
     node: Node,
     names: &[&str],
     problems: &mut Problems,
 ) {
-    let Some((first, present)) = into.iter_mut().find(|(own, _)| own.text == key.text) else {
+    let Some((first, present)) = known.get(&key.text).and_then(|at| into.get_mut(*at)) else {
         into.push((key, node));
         return;
     };

@@ -1,6 +1,7 @@
 //! A zoo of bad documents. Each has its exact report beside it, none panics, none is taken.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p outrigger-config --test zoo` writes the reports anew; read the difference.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests are tests")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -112,12 +113,29 @@ fn refuses_a_document_of_too_many_values() {
 #[test]
 fn refuses_more_regular_expressions_than_memory_allows() {
     let mut text = "version: 1\ninbound:\n  routes:\n".to_owned();
-    for index in 0..1001 {
+    for index in 0..4100 {
         writeln!(text, "    - {{ name: r{index}, match: {{ path_regex: '/{index}' }} }}").unwrap();
     }
     let problems = refusal(text);
     assert_eq!(problems.problems.len(), 1);
-    assert_eq!((problems.problems[0].code, problems.problems[0].line), (codes::REGEX, 1004));
+    assert_eq!((problems.problems[0].code, problems.problems[0].line), (codes::REGEX, 4100));
+}
+
+/// What is compared with everything before it is bounded, so that no document takes minutes.
+#[test]
+fn refuses_lists_that_would_take_for_ever_to_check() {
+    for (key, item) in [("methods", "M"), ("hosts", "h.x"), ("headers", "x-"), ("query", "q")] {
+        let fields = matches!(key, "headers" | "query");
+        let (open, close, value) = if fields { ("{", "}", ": v") } else { ("[", "]", "") };
+        let mut list = String::new();
+        for index in 0..100_000 {
+            write!(list, "{item}{index}{value}, ").unwrap();
+        }
+        let matches = format!("{{ {key}: {open}{list}{close} }}");
+        let problems =
+            refusal(format!("version: 1\ninbound: {{ routes: [{{ name: a, match: {matches} }}] }}\n"));
+        assert_eq!((problems.problems.len(), problems.problems[0].code), (1, codes::RANGE), "{key}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Dependencies: reached by somebody, reaching something, not in each other's way.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::num::NonZeroU32;
 
@@ -14,8 +14,8 @@ use crate::document;
 use crate::index::Spot;
 use crate::node::quoted;
 use crate::plan::{
-    Address, Dependency, Discovery, HostMatch, KEEPALIVE, MAX_CONNECTING, MAX_CONNECTIONS, Protocol,
-    Timeouts, Upstream,
+    Dependency, Discovery, HostMatch, KEEPALIVE, MAX_CONNECTING, MAX_CONNECTIONS, Protocol, Timeouts,
+    Upstream,
 };
 
 type Named = (String, Written<document::Dependency, UpstreamPolicies>);
@@ -91,13 +91,10 @@ impl<'t> Build<'_, 't> {
     }
 
     fn listen(&self, text: &str, spot: Spot<'t>, taken: &mut Taken<'t>) -> Option<SocketAddr> {
-        let address = match address::socket_address(text) {
-            Ok(address) => address,
-            Err(_) => {
-                let message = format!("{} is not an address to listen on", quoted(text));
-                self.error(spot, codes::ADDRESS, message, "an IP address and a port: `127.0.0.1:15101`");
-                return None;
-            }
+        let Ok(address) = address::socket_address(text) else {
+            let message = format!("{} is not an address to listen on", quoted(text));
+            self.error(spot, codes::ADDRESS, message, "an IP address and a port: `127.0.0.1:15101`");
+            return None;
         };
         if let Some(first) = taken.ports.insert(address, spot) {
             let hint = format!("the first is {}", self.place(first, spot));
@@ -197,11 +194,11 @@ impl<'t> Build<'_, 't> {
         if endpoints.is_empty() {
             self.error(spot, codes::ENDPOINTS, "`endpoints` is empty", "add `{ address: ip:port }`");
         }
-        let mut found: Vec<Address> = Vec::new();
+        let (mut found, mut seen) = (Vec::new(), HashSet::new());
         for (index, endpoint) in endpoints.iter().enumerate() {
             let at = spot.item(index).key("address");
             let Some(address) = self.address(at, &endpoint.address) else { continue };
-            if found.contains(&address) {
+            if !seen.insert(address.clone()) {
                 let message = format!("endpoint {} is given twice", quoted(&endpoint.address));
                 self.error(at, codes::ADDRESS_TAKEN, message, "remove one");
             }

@@ -1,5 +1,8 @@
 //! Conditions on headers and query parameters, and what the filters' blocks name of a match.
 
+use std::cell::LazyCell;
+use std::ops::Deref;
+
 use http::{HeaderName, HeaderValue};
 
 use super::{Build, regexes};
@@ -14,6 +17,9 @@ impl Build<'_, '_> {
     pub(super) fn headers(&self, written: Option<&Fields>, spot: Spot<'_>) -> Vec<FieldMatch> {
         let Some(written) = written else { return Vec::new() };
         self.refuse_empty(written.is_empty(), spot, "headers");
+        if self.refuse_many(written.len(), spot, "headers") {
+            return Vec::new();
+        }
         let mut fields: Vec<FieldMatch> = Vec::new();
         for (name, value) in written {
             let at = spot.at_key(name);
@@ -44,6 +50,9 @@ impl Build<'_, '_> {
     pub(super) fn query(&self, written: Option<&Fields>, spot: Spot<'_>) -> Vec<FieldMatch> {
         let Some(written) = written else { return Vec::new() };
         self.refuse_empty(written.is_empty(), spot, "query");
+        if self.refuse_many(written.len(), spot, "query") {
+            return Vec::new();
+        }
         let field = |(name, value): (&String, &FieldValue)| {
             if name.is_empty() {
                 self.error(spot.at_key(name), codes::FIELD, "a query parameter without a name", "");
@@ -87,10 +96,8 @@ impl Build<'_, '_> {
             self.error(spot.follow(&invalid.path), codes::FILTER, invalid.message, invalid.hint);
         }
         let pattern = matches.and_then(|matches| matches.path_regex.as_deref());
-        let captures: Vec<String> = pattern
-            .and_then(|pattern| regexes::anchored(pattern).ok())
-            .map(|regex| regex.capture_names().flatten().map(str::to_owned).collect())
-            .unwrap_or_default();
+        // Compiled only if a block asks: most routes name no parameter.
+        let captures = LazyCell::new(|| captures(pattern));
         let entries = self.ctx.index.node(id).entries();
         for (_, block) in entries.iter().filter(|(key, _)| P::KEYS.contains(&key.text.as_str())) {
             self.check_captures(block, &captures);
@@ -98,7 +105,7 @@ impl Build<'_, '_> {
     }
 
     /// `path_param` means the same wherever a filter reads it.
-    fn check_captures(&self, node: &Node, captures: &[String]) {
+    fn check_captures(&self, node: &Node, captures: &impl Deref<Target = Vec<String>>) {
         for (key, value) in node.entries() {
             if let ("path_param", Some(Plain::Text(name)), Value::Scalar { .. }) =
                 (key.text.as_str(), value.plain(), &value.value)
@@ -113,4 +120,10 @@ impl Build<'_, '_> {
         }
         node.children().for_each(|child| self.check_captures(child, captures));
     }
+}
+
+/// Names of the captures of a pattern.
+fn captures(pattern: Option<&str>) -> Vec<String> {
+    let regex = pattern.and_then(|pattern| regexes::anchored(pattern).ok());
+    regex.iter().flat_map(|regex| regex.capture_names().flatten().map(str::to_owned)).collect()
 }

@@ -7,6 +7,9 @@ use crate::index::Spot;
 use crate::node::quoted;
 use crate::plan::{HostMatch, Match, PathMatch};
 
+/// Conditions of a kind in one match: each is looked at for each request.
+const MAX_CONDITIONS: usize = 64;
+
 impl Build<'_, '_> {
     pub(super) fn matches(&self, written: &document::Match, spot: Spot<'_>) -> Match {
         let document::Match { methods, path, path_prefix, path_regex, hosts, headers, query } = written;
@@ -58,6 +61,9 @@ impl Build<'_, '_> {
     fn methods(&self, methods: Option<&[String]>, spot: Spot<'_>) -> Vec<String> {
         let Some(methods) = methods else { return Vec::new() };
         self.refuse_empty(methods.is_empty(), spot, "methods");
+        if self.refuse_many(methods.len(), spot, "methods") {
+            return Vec::new();
+        }
         for (index, method) in methods.iter().enumerate() {
             let spot = spot.item(index);
             if method == "CONNECT" {
@@ -82,6 +88,9 @@ impl Build<'_, '_> {
     fn match_hosts(&self, hosts: Option<&[String]>, spot: Spot<'_>) -> Vec<HostMatch> {
         let Some(hosts) = hosts else { return Vec::new() };
         self.refuse_empty(hosts.is_empty(), spot, "hosts");
+        if self.refuse_many(hosts.len(), spot, "hosts") {
+            return Vec::new();
+        }
         hosts.iter().enumerate().filter_map(|(index, host)| self.host(spot.item(index), host)).collect()
     }
 
@@ -90,5 +99,14 @@ impl Build<'_, '_> {
             let message = format!("`{key}` is empty, so it would match nothing");
             self.error(spot, codes::MATCH, message, "remove the key to match everything");
         }
+    }
+
+    /// Reports a list that is longer than any route needs, and whether it is.
+    pub(super) fn refuse_many(&self, count: usize, spot: Spot<'_>, key: &str) -> bool {
+        if count > MAX_CONDITIONS {
+            let message = format!("`{key}` has {count} entries; {MAX_CONDITIONS} are accepted");
+            self.error(spot, codes::RANGE, message, "split the route");
+        }
+        count > MAX_CONDITIONS
     }
 }
