@@ -139,6 +139,18 @@ fn refuses_lists_that_would_take_for_ever_to_check() {
 }
 
 #[test]
+fn refuses_lists_of_filters_that_would_take_for_ever_to_check() {
+    let mut key = String::new();
+    for index in 0..100_000 {
+        write!(key, "{{ header: x-{index} }}, ").unwrap();
+    }
+    let limit = format!("{{ name: l, rate: 1/s, key: [{key}] }}");
+    let problems = refusal(format!("version: 1\ninbound: {{ defaults: {{ rate_limits: [{limit}] }} }}\n"));
+    assert_eq!((problems.problems.len(), problems.problems[0].code), (1, codes::RANGE));
+    assert_eq!(problems.problems[0].path, "inbound.defaults.rate_limits[0].key");
+}
+
+#[test]
 fn stops_after_a_hundred_problems_and_says_so() {
     let mut text = "version: 1\ninbound:\n  routes:\n".to_owned();
     for index in 0..10_000 {
