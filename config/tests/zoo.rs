@@ -1,7 +1,7 @@
 //! A zoo of bad documents. Each has its exact report beside it, none panics, none is taken.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p outrigger-config --test zoo` writes the reports anew; read the difference.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what tests share is a test")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
