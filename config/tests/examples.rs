@@ -1,5 +1,5 @@
 //! Every example is a policy that holds, says nothing doubtful, and means what it says it means.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what tests share is a test")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! From paths to documents.
 
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what tests share is a test")]
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
 //! Whatever a document says, reading it ends in a policy or in problems.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what tests share is a test")]
 
 use std::path::Path;
 

@@ -1,7 +1,7 @@
 //! The schema that is shipped is the one the types give, and knows what the reader knows.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p outrigger-config --test schema` writes it anew.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what tests share is a test")]
 
 use std::path::{Path, PathBuf};
 

@@ -1,7 +1,7 @@
 //! A zoo of bad documents. Each has its exact report beside it, none panics, none is taken.
 //!
 //! `UPDATE_GOLDEN=1 cargo test -p outrigger-config --test zoo` writes the reports anew; read the difference.
-#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "helpers of tests are tests")]
+#![allow(clippy::unwrap_used, clippy::panic, clippy::indexing_slicing, reason = "what tests share is a test")]
 
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
@@ -136,6 +136,18 @@ fn refuses_lists_that_would_take_for_ever_to_check() {
             refusal(format!("version: 1\ninbound: {{ routes: [{{ name: a, match: {matches} }}] }}\n"));
         assert_eq!((problems.problems.len(), problems.problems[0].code), (1, codes::RANGE), "{key}");
     }
+}
+
+#[test]
+fn refuses_lists_of_filters_that_would_take_for_ever_to_check() {
+    let mut key = String::new();
+    for index in 0..100_000 {
+        write!(key, "{{ header: x-{index} }}, ").unwrap();
+    }
+    let limit = format!("{{ name: l, rate: 1/s, key: [{key}] }}");
+    let problems = refusal(format!("version: 1\ninbound: {{ defaults: {{ rate_limits: [{limit}] }} }}\n"));
+    assert_eq!((problems.problems.len(), problems.problems[0].code), (1, codes::RANGE));
+    assert_eq!(problems.problems[0].path, "inbound.defaults.rate_limits[0].key");
 }
 
 #[test]

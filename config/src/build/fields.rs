@@ -13,6 +13,9 @@ use crate::index::Spot;
 use crate::node::{Node, NodeId, Plain, Value, quoted};
 use crate::plan::{FieldMatch, ValueMatch};
 
+/// Items of a list in a block of a filter.
+const MAX_ITEMS: usize = 256;
+
 impl Build<'_, '_> {
     pub(super) fn headers(&self, written: Option<&Fields>, spot: Spot<'_>) -> Vec<FieldMatch> {
         let Some(written) = written else { return Vec::new() };
@@ -92,16 +95,31 @@ impl Build<'_, '_> {
         matches: Option<&document::Match>,
     ) {
         let spot = self.ctx.index.spot(id);
+        let node = self.ctx.index.node(id);
+        let blocks = || node.entries().iter().filter(|(key, _)| P::KEYS.contains(&key.text.as_str()));
+        // Filters may compare the items of a list with each other, so they see none without a bound.
+        if blocks().any(|(_, block)| self.has_long_list(block)) {
+            return;
+        }
         for invalid in policies.invalid() {
             self.error(spot.follow(&invalid.path), codes::FILTER, invalid.message, invalid.hint);
         }
         let pattern = matches.and_then(|matches| matches.path_regex.as_deref());
         // Compiled only if a block asks: most routes name no parameter.
         let captures = LazyCell::new(|| captures(pattern));
-        let entries = self.ctx.index.node(id).entries();
-        for (_, block) in entries.iter().filter(|(key, _)| P::KEYS.contains(&key.text.as_str())) {
+        for (_, block) in blocks() {
             self.check_captures(block, &captures);
         }
+    }
+
+    /// Reports the first list in a filter's block that is longer than any filter reads.
+    fn has_long_list(&self, node: &Node) -> bool {
+        let count = node.items().len();
+        if count > MAX_ITEMS {
+            let message = format!("a list of {count} items; {MAX_ITEMS} are accepted");
+            self.error(self.ctx.index.spot(node.id), codes::RANGE, message, "split the route");
+        }
+        count > MAX_ITEMS || node.children().any(|child| self.has_long_list(child))
     }
 
     /// `path_param` means the same wherever a filter reads it.

@@ -55,6 +55,9 @@ impl<'c, 't> Reader<'c, 't> {
             return;
         }
         for (key, node) in self.entries(|key| !fields.contains(&key)) {
+            if self.ctx.is_full() {
+                return;
+            }
             let filters = if let View::Except(keys) = self.view { keys } else { &[] };
             let known: Vec<&str> = fields.iter().chain(filters).copied().collect();
             let path = self.ctx.index.path(node.id);
