@@ -91,8 +91,8 @@ fn locate(
     let host = host_of(&authority);
     match &connection.door {
         Door::Inbound => place(&local.inbound, None, request, &host),
-        Door::Dependency(name) => {
-            let at = local.snapshot.by_name(name).ok_or(Refusal::UnknownHost)?;
+        Door::Dependency(address) => {
+            let at = local.snapshot.by_listener(*address).ok_or(Refusal::UnknownHost)?;
             place(local.dependencies.get(at).ok_or(Refusal::UnknownHost)?, None, request, &host)
         }
         Door::Outbound => outbound(connection, local, request, (&host, &authority)),

@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -50,8 +50,9 @@ pub(crate) enum Door {
     Inbound,
     /// To the dependency the host names.
     Outbound,
-    /// To this dependency.
-    Dependency(Arc<str>),
+    /// To the dependency that listens here. The address, because a reload may give the dependency another name
+    /// while connections are open.
+    Dependency(SocketAddr),
 }
 
 /// What its requests share.
