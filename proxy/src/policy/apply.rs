@@ -320,6 +320,14 @@ impl Applier {
         });
     }
 
+    /// The process ends because it was told to: it has not died of its policy.
+    pub(crate) fn stopped(&self) {
+        let _turn = self.turn.lock();
+        if let Err(error) = self.state.survived(Copy::Candidate) {
+            log::warn("cannot note in the copy of the policy that it did no harm", &[("error", &error)]);
+        }
+    }
+
     fn keep(&self, copy: Copy, policy: &Policy, generation: u64, survived: bool) {
         if let Err(error) = self.state.keep(copy, policy, generation, survived) {
             log::warn(
