@@ -53,7 +53,9 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
         return respond::self_answer();
     }
     // hyper says that it was asked to switch; our guard holds back what follows until we have answered.
-    let holds = request.headers().contains_key(header::UPGRADE) || *request.method() == http::Method::CONNECT;
+    // Exactly when it holds: a leave to read on that is not used at once would let the next upgrade through early.
+    let mut offers = request.headers().get_all(header::UPGRADE).iter();
+    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes())) || *request.method() == http::Method::CONNECT;
     let client = holds.then(|| hyper::upgrade::on(&mut request));
     let _resume = holds.then(|| connection.resume_unless_switched());
     let (parts, body) = request.into_parts();
