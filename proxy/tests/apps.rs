@@ -85,7 +85,7 @@ fn speaks_verified_tls_to_the_app() {
         let setup = Setup::new(&policy).file("ca.pem", &ours.pem);
         let roots = setup.dir().join("ca.pem").display().to_string();
         let sidecar = setup.env("SSL_CERT_FILE", roots).start().await;
-        assert_eq!(versions(&sidecar).await, ["HTTP/1.1", "HTTP/1.1"]);
+        assert_eq!(versions(&sidecar).await, ["HTTP/2.0", "HTTP/2.0"], "agreed on by ALPN");
         drop(sidecar);
 
         let setup = Setup::new(&policy).file("ca.pem", &other.pem);

@@ -47,7 +47,7 @@ fn tells_the_app_who_asked_and_which_request_it_is() {
 
         let mut client = h2(tcp(sidecar.inbound).await).await;
         let seen = ask_h2(&mut client, request("GET", "/echo").body(empty()).unwrap()).await.json();
-        assert_eq!(fields(&seen, "via"), ["2.0 outrigger"]);
+        assert_eq!(fields(&seen, "via"), ["2 outrigger"]);
         assert_eq!(fields(&seen, "host"), ["app.test"]);
     });
 }

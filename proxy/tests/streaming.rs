@@ -197,7 +197,8 @@ fn passes_pieces_on_as_they_come() {
                     assert_eq!(frame.into_data().unwrap(), format!("piece {n}"));
                 }
                 drop(sender);
-                assert!(soon("the end", echoed.frame()).await.is_none());
+                let rest = soon("the end", echoed.collect()).await.unwrap();
+                assert!(rest.to_bytes().is_empty());
             }
         }
     });

@@ -130,9 +130,8 @@ fn reads_what_follows_a_refused_upgrade_as_the_next_request() {
         let refused = client.answer("GET").await;
         assert_eq!((refused.status, refused.text()), (403, "no"));
         // The first of the two is let through, the second is for the rate limit, and the rest is malformed.
-        let mut next = server.accept().await;
-        assert!(next.request_head().await.starts_with("GET /once HTTP/1.1\r\n"));
-        next.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+        assert!(app.request_head().await.starts_with("GET /once HTTP/1.1\r\n"));
+        app.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
         assert_eq!(client.answer("GET").await.status, 200);
         assert_eq!(client.answer("GET").await.status, 429);
         assert_eq!(client.answer("GET").await.status, 400);
@@ -166,6 +165,19 @@ fn strips_upgrades_to_anything_else_and_serves_the_request() {
         // And an offer does not open the door for the WebSocket that comes next.
         client.send([HANDSHAKE, "GET / HTTP/1.1\r\nhost: a\r\n\r\n"].concat()).await;
         assert_eq!(client.answer("GET").await.status, 101);
+    });
+}
+
+#[test]
+fn says_that_http_2_cannot_be_switched() {
+    run(async {
+        let app = app();
+        let sidecar = Sidecar::before(format_args!("h2c://{}", app.address())).await;
+        let mut client = Raw::connect(sidecar.inbound).await;
+        let answer = client.ask(HANDSHAKE).await;
+        assert_eq!(answer.status, 502);
+        assert!(answer.field("proxy-status").unwrap().contains("error=http_upgrade_failed"), "{answer:?}");
+        assert_eq!(client.get("/").await.status, 200);
     });
 }
 
