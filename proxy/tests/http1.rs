@@ -66,8 +66,12 @@ fn answers_pipelined_requests_in_order() {
         let one = |path: &str| format!("GET {path} HTTP/1.1\r\nhost: a\r\n\r\n");
         let post = "POST /echo HTTP/1.1\r\nhost: a\r\ncontent-length: 3\r\n\r\nabc";
         client.send([&one("/delay/50"), post, &one("/status/404"), &one("/bytes/7")].concat()).await;
-        let answers =
-            [client.answer("GET").await, client.answer("POST").await, client.answer("GET").await, client.answer("GET").await];
+        let answers = [
+            client.answer("GET").await,
+            client.answer("POST").await,
+            client.answer("GET").await,
+            client.answer("GET").await,
+        ];
         assert_eq!(answers.each_ref().map(|answer| answer.status), [200, 200, 404, 200]);
         assert_eq!(answers[0].text(), "here at last\n");
         assert_eq!(answers[1].json()["body"], "abc");
@@ -140,7 +144,9 @@ fn invites_a_body_that_waits_for_it() {
         let app = app();
         let sidecar = before(app.address()).await;
         let mut client = Raw::connect(sidecar.inbound).await;
-        client.send("POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n").await;
+        client
+            .send("POST /echo HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+            .await;
         assert_eq!(client.head().await.unwrap().status, 100);
         client.send("body").await;
         let seen = client.answer("POST").await.json();
@@ -162,10 +168,16 @@ fn refuses_a_body_that_waits_without_inviting_it() {
         let sidecar = Sidecar::start(policy).await;
         let mut client = Raw::connect(sidecar.inbound).await;
         assert_eq!(client.get("/closed").await.status, 404);
-        client.send("POST /closed HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n").await;
+        client
+            .send("POST /closed HTTP/1.1\r\nhost: a\r\nexpect: 100-continue\r\ncontent-length: 4\r\n\r\n")
+            .await;
         let head = client.head().await.unwrap();
         assert_eq!(head.status, 429, "a refusal comes at once and no 100 before it");
-        assert_eq!(head.field("connection"), Some("close"), "a body that may or may not come ends the connection");
+        assert_eq!(
+            head.field("connection"),
+            Some("close"),
+            "a body that may or may not come ends the connection"
+        );
     });
 }
 
@@ -223,7 +235,8 @@ fn serves_clients_of_http_1_0() {
 
         let mut client = Raw::connect(sidecar.inbound).await;
         for _ in 0..2 {
-            let answer = client.ask("GET /bytes/3 HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n").await;
+            let answer =
+                client.ask("GET /bytes/3 HTTP/1.0\r\nhost: a\r\nconnection: keep-alive\r\n\r\n").await;
             assert_eq!((answer.text(), answer.field("connection")), ("xxx", Some("keep-alive")));
         }
     });
@@ -251,8 +264,12 @@ fn takes_a_target_in_absolute_form_to_the_app_too() {
         let app = app();
         let sidecar = before(app.address()).await;
         let mut client = Raw::connect(sidecar.inbound).await;
-        let seen = client.ask("GET http://shop.test/echo?a=1 HTTP/1.1\r\nhost: shop.test\r\n\r\n").await.json();
-        assert_eq!((&seen["path"], &seen["query"], &seen["authority"]), (&"/echo".into(), &"a=1".into(), &serde_json::Value::Null));
+        let seen =
+            client.ask("GET http://shop.test/echo?a=1 HTTP/1.1\r\nhost: shop.test\r\n\r\n").await.json();
+        assert_eq!(
+            (&seen["path"], &seen["query"], &seen["authority"]),
+            (&"/echo".into(), &"a=1".into(), &serde_json::Value::Null)
+        );
     });
 }
 

@@ -4,7 +4,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, Version, header};
 use outrigger_config::plan::{Discovery, Upstream};
 use outrigger_filters::clock::Nanos;
@@ -12,7 +12,7 @@ use outrigger_filters::clock::Nanos;
 use super::exchange::Exchange;
 use super::{Place, head_of, routing};
 use crate::hygiene::Malformed;
-use crate::hygiene::{hop, path, untrusted};
+use crate::hygiene::{hop, host, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
 use crate::server::io::Trouble;
@@ -167,12 +167,19 @@ fn authority(request: &Request<()>) -> Result<String, Refusal> {
         return Err(Refusal::Host);
     }
     match (host.map(HeaderValue::to_str), named) {
-        (Some(Ok(host)), Some(named)) if host.eq_ignore_ascii_case(named.as_str()) => Ok(host.to_owned()),
+        (Some(Ok(host)), Some(named)) if agree(host, named, request.uri().scheme()) => Ok(host.to_owned()),
         (Some(Ok(host)), None) if Authority::try_from(host).is_ok() => Ok(host.to_owned()),
         (None, Some(named)) => Ok(named.as_str().to_owned()),
         (None, None) if request.version() == Version::HTTP_10 => Ok(String::new()),
         _ => Err(Refusal::Host),
     }
+}
+
+/// Whether both name the same host; the port of the scheme may be written or not (RFC 9110 §4.2.3).
+fn agree(host: &str, named: &Authority, scheme: Option<&Scheme>) -> bool {
+    let secure = scheme == Some(&Scheme::HTTPS);
+    let bare = |authority: &str| host::without_default_port(authority.as_bytes(), secure).to_ascii_lowercase();
+    bare(host) == bare(named.as_str())
 }
 
 /// Lower case, without port.

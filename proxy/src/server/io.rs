@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use outrigger_filters::clock::{Clock, Nanos, SystemClock};
@@ -41,6 +41,8 @@ pub(crate) struct Signals {
     has_trouble: AtomicBool,
     tunnel: AtomicBool,
     resume: AtomicBool,
+    /// Who reads the connection while it is held: nothing else would tell it to look again.
+    reader: Mutex<Option<Waker>>,
 }
 
 /// Why a connection cannot go on.
@@ -68,11 +70,19 @@ impl Signals {
     /// The upstream has switched protocols: bytes are no longer HTTP.
     pub(crate) fn tunnel(&self) {
         self.tunnel.store(true, Ordering::Release);
+        self.wake_reader();
     }
 
     /// The upstream has not switched: what was held back is the next request.
     pub(crate) fn resume(&self) {
         self.resume.store(true, Ordering::Release);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.reader.lock().take() {
+            reader.wake();
+        }
     }
 
     fn set_trouble(&self, trouble: Trouble, good_heads: u64) {
@@ -341,6 +351,7 @@ impl AsyncRead for ClientIo {
             }
             if this.guard.as_ref().is_some_and(Guard::holding_for_upgrade) {
                 // What follows an upgrade stays in the socket until the upstream has answered.
+                *this.signals.reader.lock() = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             let before = buf.filled().len();

@@ -18,7 +18,7 @@ pub(crate) fn run<F: Future<Output = ()>>(test: F) {
 }
 
 /// Asks until there is something to return.
-pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut ask: impl FnMut() -> F) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut ask: impl AsyncFnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + PART;
     loop {
         if let Some(found) = ask().await {
@@ -31,7 +31,7 @@ pub(crate) async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut
 
 /// The same for a condition.
 pub(crate) async fn becomes_true(what: &str, mut holds: impl FnMut() -> bool) {
-    eventually(what, || std::future::ready(holds().then_some(()))).await;
+    eventually(what, async || holds().then_some(())).await;
 }
 
 /// `future`, which must not take longer than a part of a test may.

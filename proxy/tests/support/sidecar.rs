@@ -14,7 +14,7 @@ use super::run::eventually;
 pub(crate) struct Setup {
     dir: TempDir,
     policy: String,
-    inbound: String,
+    tls: Option<String>,
     /// Whole top-level lines of `sidecar.yaml`.
     lines: Vec<String>,
     env: Vec<(String, String)>,
@@ -26,7 +26,7 @@ impl Setup {
         Self {
             dir: tempfile::tempdir().unwrap(),
             policy: policy.into(),
-            inbound: "{ address: \"127.0.0.1:0\" }".to_owned(),
+            tls: None,
             lines: Vec::new(),
             env: Vec::new(),
         }
@@ -45,7 +45,7 @@ impl Setup {
 
     /// `tls` of the inbound listener, such as `{ cert: cert.pem, key: key.pem }`.
     pub(crate) fn tls(mut self, tls: &str) -> Self {
-        self.inbound = format!("{{ address: \"127.0.0.1:0\", tls: {tls} }}");
+        self.tls = Some(tls.to_owned());
         self
     }
 
@@ -64,43 +64,55 @@ impl Setup {
     /// Starts it and waits until it is ready.
     pub(crate) async fn start(self) -> Sidecar {
         let mut sidecar = self.spawn();
-        sidecar.listening().await;
-        eventually("the sidecar becomes ready", async || {
-            sidecar.assert_alive();
-            (sidecar.admin_get("/readyz").await?.status == 200).then_some(())
-        })
-        .await;
-        sidecar
+        for _ in 0..3 {
+            if sidecar.is_ready().await {
+                return sidecar;
+            }
+            // Another test took one of the ports since they were looked at.
+            sidecar.respawn();
+        }
+        panic!("the sidecar found no free ports:\n{}", sidecar.log());
     }
 
     /// Starts it and waits for nothing: for programs that are to fail.
     pub(crate) fn spawn(self) -> Sidecar {
-        let dir = self.dir.path();
-        let path = dir.display().to_string();
-        std::fs::write(dir.join("policy.yaml"), self.policy.replace("DIR", &path)).unwrap();
-        let document = format!(
+        let path = self.dir.path().display().to_string();
+        std::fs::write(self.dir.path().join("policy.yaml"), self.policy.replace("DIR", &path)).unwrap();
+        let [inbound, outbound, admin] = free_addresses();
+        let child = launch(self.dir.path(), &self.document([inbound, outbound, admin]), &self.env);
+        Sidecar { inbound, outbound, admin, child, setup: self }
+    }
+
+    fn document(&self, [inbound, outbound, admin]: [SocketAddr; 3]) -> String {
+        let tls = self.tls.as_ref().map_or_else(String::new, |tls| format!(", tls: {tls}"));
+        format!(
             "service: test
 listeners:
-  inbound: {}
-  outbound: {{ address: \"127.0.0.1:0\" }}
-admin: {{ address: \"127.0.0.1:0\" }}
+  inbound: {{ address: \"{inbound}\"{tls} }}
+  outbound: {{ address: \"{outbound}\" }}
+admin: {{ address: \"{admin}\" }}
 policy: {{ file: policy.yaml }}
 state_dir: state
 telemetry: {{ access_log: {{ path: access.log, ok_sample: 100% }} }}
 {}
 ",
-            self.inbound,
             self.lines.join("\n")
-        );
-        std::fs::write(dir.join("sidecar.yaml"), document).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
-        command.args(["proxy", "--config", "sidecar.yaml"]).current_dir(dir).envs(self.env);
-        command.stdin(Stdio::null()).stdout(Stdio::null());
-        command.stderr(File::create(dir.join("stderr.log")).unwrap());
-        let child = command.spawn().unwrap();
-        let nowhere = SocketAddr::from(([127, 0, 0, 1], 1));
-        Sidecar { inbound: nowhere, outbound: nowhere, admin: nowhere, child, dir: self.dir }
+        )
     }
+}
+
+fn free_addresses() -> [SocketAddr; 3] {
+    [(); 3].map(|()| SocketAddr::from(([127, 0, 0, 1], listen_port())))
+}
+
+fn launch(dir: &Path, document: &str, env: &[(String, String)]) -> Child {
+    std::fs::write(dir.join("sidecar.yaml"), document).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_outrigger"));
+    command.args(["proxy", "--config", "sidecar.yaml"]).current_dir(dir);
+    command.envs(env.iter().map(|(name, value)| (name, value)));
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command.stderr(File::create(dir.join("stderr.log")).unwrap());
+    command.spawn().unwrap()
 }
 
 /// A running sidecar.
@@ -112,7 +124,7 @@ pub(crate) struct Sidecar {
     /// The operators' door.
     pub(crate) admin: SocketAddr,
     pub(crate) child: Child,
-    dir: TempDir,
+    setup: Setup,
 }
 
 impl Sidecar {
@@ -127,7 +139,7 @@ impl Sidecar {
     }
 
     pub(crate) fn dir(&self) -> &Path {
-        self.dir.path()
+        self.setup.dir()
     }
 
     /// The policy file that it watches.
@@ -174,26 +186,24 @@ impl Sidecar {
         assert!(sent.unwrap().success());
     }
 
-    async fn listening(&mut self) {
-        let line = eventually("the sidecar listens", async || {
-            self.assert_alive();
-            let log = self.log();
-            log.lines().find(|line| line.contains(" listening ")).map(str::to_owned)
-        })
-        .await;
-        let address = |key: &str| {
-            let value = line.split_whitespace().find_map(|word| word.strip_prefix(key));
-            value.and_then(|value| value.trim_matches('"').parse().ok()).unwrap_or_else(|| panic!("{line}"))
-        };
-        self.inbound = address("inbound=");
-        self.outbound = address("outbound=");
-        self.admin = address("admin=");
+    /// Starts the same sidecar again, in its directory and on new ports; the one before must have ended.
+    pub(crate) fn respawn(&mut self) {
+        let addresses = free_addresses();
+        [self.inbound, self.outbound, self.admin] = addresses;
+        self.child = launch(self.setup.dir(), &self.setup.document(addresses), &self.setup.env);
     }
 
-    fn assert_alive(&mut self) {
-        if let Some(status) = self.child.try_wait().unwrap() {
-            panic!("the sidecar ended with {status}:\n{}", self.log());
-        }
+    /// Waits until it is ready; false if it could not have its ports.
+    pub(crate) async fn is_ready(&mut self) -> bool {
+        eventually("the sidecar becomes ready", async || {
+            if let Some(status) = self.child.try_wait().unwrap() {
+                let log = self.log();
+                assert!(log.contains("Address already in use"), "the sidecar ended with {status}:\n{log}");
+                return Some(false);
+            }
+            (self.admin_get("/readyz").await?.status == 200).then_some(true)
+        })
+        .await
     }
 
     fn status_kib(&self, key: &str) -> u64 {
