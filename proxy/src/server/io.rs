@@ -183,7 +183,7 @@ impl ClientIo {
         }
     }
 
-    /// After the bytes already released comes the stand-in, then the end. Within a body there is no place for
+    /// After the bytes already released comes the stand-in, then nothing. Within a body there is no place for
     /// a stand-in: the read fails.
     fn give_up(&mut self, trouble: Trouble) {
         let (heads, in_body) = match &self.guard {
@@ -345,9 +345,11 @@ impl AsyncRead for ClientIo {
                 return Poll::Ready(Ok(()));
             }
             if this.closed {
+                // Behind the stand-in comes nothing, but an end would make hyper drop the connection before it is
+                // answered. The answer ends it.
                 let in_body = this.guard.as_ref().is_some_and(Guard::in_body);
                 let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed body");
-                return Poll::Ready(if in_body { Err(malformed()) } else { Ok(()) });
+                return if in_body { Poll::Ready(Err(malformed())) } else { Poll::Pending };
             }
             if this.guard.as_ref().is_some_and(Guard::holding_for_upgrade) {
                 // What follows an upgrade stays in the socket until the upstream has answered.
