@@ -10,3 +10,5 @@ mod attacks;
 mod attacks_h2;
 mod frames;
 mod recorder;
+mod timeouts;
+mod watching;
