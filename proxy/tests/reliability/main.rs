@@ -9,6 +9,8 @@ mod support;
 mod attacks;
 mod attacks_h2;
 mod frames;
+mod limits;
 mod recorder;
+mod retry;
 mod timeouts;
 mod watching;

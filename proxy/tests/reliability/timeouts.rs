@@ -94,8 +94,10 @@ fn closes_an_idle_connection_without_a_word() {
 fn tells_a_client_that_stops_in_its_body_that_it_is_too_slow() {
     run(async {
         let app = app();
-        let sidecar =
-            Setup::new(policy(app.address(), "total: 5s, first_byte: 5s, body_idle: 300ms")).line(QUICK).start().await;
+        let sidecar = Setup::new(policy(app.address(), "total: 5s, first_byte: 5s, body_idle: 300ms"))
+            .line(QUICK)
+            .start()
+            .await;
         for framing in ["content-length: 100\r\n\r\nabc", "transfer-encoding: chunked\r\n\r\n5\r\nab"] {
             let mut raw = Raw::connect(sidecar.inbound).await;
             let request = format!("POST /sink HTTP/1.1\r\nhost: a\r\n{framing}");
@@ -112,7 +114,9 @@ fn tells_a_client_that_stops_in_its_body_that_it_is_too_slow() {
 fn answers_for_an_upstream_that_does_not() {
     run(async {
         let app = app();
-        for timeouts in ["total: 300ms", "total: 9s, first_byte: 300ms", "total: 9s, first_byte: 9s, per_try: 300ms"] {
+        for timeouts in
+            ["total: 300ms", "total: 9s, first_byte: 300ms", "total: 9s, first_byte: 9s, per_try: 300ms"]
+        {
             let sidecar = Sidecar::start(policy(app.address(), timeouts)).await;
             let mut raw = Raw::connect(sidecar.inbound).await;
             let answer = within(250, 2_000, raw.get("/hang")).await;
@@ -122,7 +126,6 @@ fn answers_for_an_upstream_that_does_not() {
             assert_eq!(last_outcome(&sidecar).await, "http_response_timeout");
             // The client's connection goes on; the upstream's does not.
             assert_eq!(raw.get("/").await.status, 200);
-
         }
         assert_eq!(app.count("/hang"), 3, "sent once each");
     });
@@ -274,12 +277,16 @@ fn an_idle_or_half_open_http2_connection_ends() {
         let app = app();
         let sidecar = Setup::new(policy(app.address(), "total: 2s")).line(QUICK).start().await;
         let mut idle = super::frames::connect(sidecar.inbound).await;
-        let heard = within(400, 3_000, super::frames::until(&mut idle, |frame| frame.kind == super::frames::GOAWAY)).await;
+        let heard =
+            within(400, 3_000, super::frames::until(&mut idle, |frame| frame.kind == super::frames::GOAWAY))
+                .await;
         assert!(heard.iter().any(|frame| frame.kind == super::frames::GOAWAY), "{heard:?}");
         let mut half = super::frames::connect(sidecar.inbound).await;
         let block = super::frames::block(&super::frames::get("/"));
         half.send(super::frames::frame(super::frames::HEADERS, 0, 1, &block)).await;
-        let heard = within(400, 3_000, super::frames::until(&mut half, |frame| frame.kind == super::frames::GOAWAY)).await;
+        let heard =
+            within(400, 3_000, super::frames::until(&mut half, |frame| frame.kind == super::frames::GOAWAY))
+                .await;
         assert!(heard.iter().any(|frame| frame.kind == super::frames::GOAWAY), "{heard:?}");
         assert_eq!(app.requests(), 0);
     });

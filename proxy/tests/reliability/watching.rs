@@ -10,7 +10,8 @@ use super::support::sidecar::Sidecar;
 pub(crate) async fn metric(sidecar: &Sidecar, name: &str, labels: &[(&str, &str)]) -> f64 {
     let text = sidecar.admin_get("/metrics").await.unwrap();
     let samples = text.text().lines().filter_map(|line| line.strip_prefix(name));
-    let wanted = |labelled: &str| labels.iter().all(|(name, value)| labelled.contains(&format!("{name}=\"{value}\"")));
+    let wanted =
+        |labelled: &str| labels.iter().all(|(name, value)| labelled.contains(&format!("{name}=\"{value}\"")));
     samples
         .filter(|rest| rest.starts_with(['{', ' ']) && wanted(rest))
         .map(|rest| rest.rsplit(' ').next().unwrap().parse::<f64>().unwrap())
