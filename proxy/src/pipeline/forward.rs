@@ -123,7 +123,7 @@ async fn acquire(
     let worker = Rc::clone(&exchange.worker);
     let now = clock.began;
     if plan.lane.cluster.endpoints().is_empty() {
-        let resolved = plan.lane.cluster.wait_resolved();
+        let resolved = Box::pin(plan.lane.cluster.wait_resolved());
         let timeout = || Failure::unsent(Outcome::DnsTimeout, "the name was not resolved in time");
         clock.connecting(resolved, timeout).await.map_err(|failure| (failure, None))?;
     }
@@ -135,7 +135,8 @@ async fn acquire(
         return Ok(lease);
     }
     let timeout = || Failure::unsent(Outcome::ConnectionTimeout, "the endpoint did not accept in time");
-    let connected = clock.connecting(pool.connect(&plan.lane.cluster), timeout).await;
+    // Boxed because it is rare and large: the state of every request would be as large.
+    let connected = clock.connecting(Box::pin(pool.connect(&plan.lane.cluster)), timeout).await;
     exchange.record.timings.connect = micros(now, worker.now());
     connected.and_then(|connected| connected).map_err(|failure| (failure, Some(pool.endpoint.id)))
 }
@@ -277,9 +278,7 @@ impl<'a> Deadline<'a> {
     ) -> Result<SendResult, Failure> {
         let mut answer = pin!(answer);
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
+            // The request is in the connection's hands already; driving it is what brings the answer.
             let _ = drive(cx);
             if let Poll::Ready(done) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));
