@@ -54,21 +54,29 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
         return respond::self_answer();
     }
     // hyper says that it was asked to switch; our guard holds back what follows until we have answered.
-    let holds = request.headers().contains_key(header::UPGRADE) || *request.method() == http::Method::CONNECT;
+    // Exactly when it holds: a leave to read on that is not used at once would let the next upgrade through early.
+    let mut offers = request.headers().get_all(header::UPGRADE).iter();
+    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes())) || *request.method() == http::Method::CONNECT;
     let client = holds.then(|| hyper::upgrade::on(&mut request));
     let _resume = holds.then(|| connection.resume_unless_switched());
     let (parts, body) = request.into_parts();
     let mut request = Request::from_parts(parts, ());
+    let waits = request.headers().contains_key(header::EXPECT);
     let (mut exchange, place, upgrade) = match target::find(&connection, &mut request, started) {
         Ok(found) => (found.exchange, found.place, client.filter(|_| found.upgrade)),
         Err((exchange, refusal)) => {
-            return respond::stop(exchange, Some(body), &Stop::Refused(refusal), None);
+            let answer = respond::stop(exchange, Some(body), &Stop::Refused(refusal), None);
+            return if waits { respond::uninvited(answer) } else { answer };
         }
     };
     match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
-        Err((stop, body)) => respond::stop(exchange, body, &stop, Some(&place.route)),
+        Err((stop, body)) => {
+            let uninvited = waits && body.is_some();
+            let answer = respond::stop(exchange, body, &stop, Some(&place.route));
+            if uninvited { respond::uninvited(answer) } else { answer }
+        }
     }
 }
 

@@ -126,6 +126,13 @@ pub(crate) fn stop(
     response
 }
 
+/// A refusal to a client that waits to be asked for its body. It may send the body or not, and where its next
+/// request would begin nobody could tell: the connection ends (RFC 9110 §10.1.1).
+pub(crate) fn uninvited(mut answer: Response<ReplyBody>) -> Response<ReplyBody> {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 /// The answer to a request of our own.
 pub(crate) fn self_answer() -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::Empty);

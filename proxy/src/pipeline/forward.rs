@@ -63,11 +63,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) series: AttemptSeries,
     pub(crate) timeouts: Timeouts,
     pub(crate) total_at: Nanos,
-    /// On a connection of its own that is never pooled.
+    /// On a fresh connection, which is pooled only if the upstream refuses to switch.
     pub(crate) upgrade: bool,
 }
 
-/// Sends `request`. What is certain not to have been sent is sent once more, on a fresh connection.
+/// Sends `request`. What is certain not to have been sent is sent once more, on a fresh connection or elsewhere.
 pub(crate) async fn send(
     exchange: &mut Exchange,
     plan: &Plan<'_>,
@@ -79,7 +79,8 @@ pub(crate) async fn send(
         let is_retry = exchange.record.attempts > 0;
         let now = exchange.worker.now();
         let mut attempt = Try::begin(plan.series, exchange, now);
-        let fresh = is_retry || plan.upgrade;
+        // After a stale connection a fresh one; after an endpoint that cannot be reached any of another.
+        let fresh = plan.upgrade || (is_retry && avoid.is_none());
         let mut clock = Deadline::begin(exchange, plan, progress, now);
         let tried = match acquire(exchange, plan, &mut clock, fresh, avoid).await {
             Ok(lease) => once(plan, (lease, request), (&mut attempt, &mut clock)).await,

@@ -46,6 +46,8 @@ pub(super) fn prepare(
         (None, Some(host)) if !headers.contains_key(header::HOST) => {
             headers.insert(header::HOST, host.clone());
         }
+        // HTTP/1.1 must have one, an empty one if the target has no authority (RFC 9112 §3.2).
+        (None, None) => drop(headers.insert(header::HOST, HeaderValue::from_static(""))),
         _ => {}
     }
     to_origin_form(request);

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, Version, header};
 use outrigger_config::plan::{Discovery, Upstream};
 use outrigger_filters::clock::Nanos;
@@ -13,7 +13,7 @@ use outrigger_filters::clock::Nanos;
 use super::exchange::Exchange;
 use super::{Place, head_of, routing};
 use crate::hygiene::Malformed;
-use crate::hygiene::{hop, path, untrusted};
+use crate::hygiene::{hop, host, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
 use crate::server::io::Trouble;
@@ -88,8 +88,8 @@ fn locate(connection: &Connection, local: &Rc<Local>, request: &Request<()>) -> 
     let host = host_of(authority);
     match &connection.door {
         Door::Inbound => place(&local.inbound, None, request, &host),
-        Door::Dependency(name) => {
-            let at = local.snapshot.by_name(name).ok_or(Refusal::UnknownHost)?;
+        Door::Dependency(address) => {
+            let at = local.snapshot.by_listener(*address).ok_or(Refusal::UnknownHost)?;
             place(local.dependencies.get(at).ok_or(Refusal::UnknownHost)?, None, request, &host)
         }
         Door::Outbound => outbound(connection, local, request, (&host, authority)),
@@ -169,7 +169,7 @@ fn authority(request: &Request<()>) -> Result<&str, Refusal> {
         return Err(Refusal::Host);
     }
     match (host.map(HeaderValue::to_str), named) {
-        (Some(Ok(host)), Some(named)) if host.eq_ignore_ascii_case(named.as_str()) => Ok(host),
+        (Some(Ok(host)), Some(named)) if agree(host, named, request.uri().scheme()) => Ok(host),
         // On HTTP/1 the guard has checked it.
         (Some(Ok(host)), None) if request.version() < Version::HTTP_2 || is_authority(host) => Ok(host),
         (None, Some(named)) => Ok(named.as_str()),
@@ -180,6 +180,13 @@ fn authority(request: &Request<()>) -> Result<&str, Refusal> {
 
 fn is_authority(host: &str) -> bool {
     Authority::try_from(host).is_ok()
+}
+
+/// Whether both name the same host; the port of the scheme may be written or not (RFC 9110 §4.2.3).
+fn agree(host: &str, named: &Authority, scheme: Option<&Scheme>) -> bool {
+    let secure = scheme == Some(&Scheme::HTTPS);
+    let bare = |authority: &str| host::without_default_port(authority.as_bytes(), secure).to_ascii_lowercase();
+    bare(host) == bare(named.as_str())
 }
 
 /// Lower case, without port.

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use outrigger_filters::clock::Nanos;
 
 use super::cluster::Endpoint;
+use super::last_words::LastWords;
 use super::pool::Slot;
 use super::stream::Stream;
 use crate::pipeline::inflow::RequestBody;
@@ -83,8 +84,10 @@ pub(crate) struct H1 {
 
 impl H1 {
     pub(crate) async fn handshake(stream: Stream, held: (Slot, Counted)) -> hyper::Result<Self> {
-        let (send, connection) =
-            http1::Builder::new().max_buf_size(MAX_HEAD_BYTES).handshake(TokioIo::new(stream)).await?;
+        let (send, connection) = http1::Builder::new()
+            .max_buf_size(MAX_HEAD_BYTES)
+            .handshake(TokioIo::new(LastWords::new(stream)))
+            .await?;
         let driver: Option<Pin<Box<Driver>>> = Some(Box::pin(connection.with_upgrades()));
         Ok(Self { send, driver, idle_since: Nanos(0), _held: held })
     }
