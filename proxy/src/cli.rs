@@ -51,7 +51,9 @@ enum Command {
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Proxy { config, policy, app } => crate::app::run(&crate::app::Options { config, policy, app }),
+        Command::Proxy { config, policy, app } => {
+            crate::app::run(&crate::app::Options { config, policy, app })
+        }
         Command::Validate(args) => validate::run(&args),
         Command::Schema => print(&format!("{:#}\n", outrigger_config::schema())),
         Command::Explain(args) => explain::run(&args),

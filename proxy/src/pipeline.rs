@@ -67,9 +67,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
-        Err((stop, body)) => {
-            respond::stop(exchange, body, &stop, Some(&place.route))
-        }
+        Err((stop, body)) => respond::stop(exchange, body, &stop, Some(&place.route)),
     }
 }
 
@@ -100,7 +98,8 @@ async fn run(
         return Err((rejected, Some(body)));
     }
     let Some(lane) = &place.lane else {
-        let failure = Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
+        let failure =
+            Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
         return Err((Stop::Failed(failure), Some(body)));
     };
     if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster, &mut request) {
@@ -129,7 +128,8 @@ async fn run(
             Ok(Reached::Switched(tunnel::Switch { client, answer }))
         }
         None if answer.response.status().is_informational() => {
-            let failure = Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
+            let failure =
+                Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
         _ => Ok(Reached::Reply(Box::new(answer))),
@@ -139,7 +139,9 @@ async fn run(
 /// A client that broke off because we found its body malformed gets told so.
 fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
     match connection.signals.trouble() {
-        Some(trouble) if failure.outcome == Outcome::ClientCancelled => Stop::Refused(Refusal::Trouble(trouble)),
+        Some(trouble) if failure.outcome == Outcome::ClientCancelled => {
+            Stop::Refused(Refusal::Trouble(trouble))
+        }
         _ => Stop::Failed(failure),
     }
 }
@@ -256,7 +258,13 @@ pub(crate) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
 /// The part of a request that routes are chosen by.
 pub(crate) fn routing<'a>(request: &'a Request<()>, host: &'a str) -> Target<'a> {
     let uri = request.uri();
-    Target { method: request.method(), host, path: uri.path(), query: uri.query(), headers: request.headers() }
+    Target {
+        method: request.method(),
+        host,
+        path: uri.path(),
+        query: uri.query(),
+        headers: request.headers(),
+    }
 }
 
 pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {

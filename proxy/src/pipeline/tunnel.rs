@@ -103,7 +103,12 @@ impl Flow {
         outcome
     }
 
-    async fn pump<R, W>(&self, mut from: ReadHalf<R>, mut to: WriteHalf<W>, count: &Cell<u64>) -> io::Result<()>
+    async fn pump<R, W>(
+        &self,
+        mut from: ReadHalf<R>,
+        mut to: WriteHalf<W>,
+        count: &Cell<u64>,
+    ) -> io::Result<()>
     where
         R: AsyncRead,
         W: AsyncWrite,

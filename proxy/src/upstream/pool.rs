@@ -115,7 +115,8 @@ impl EndpointPool {
         let (slot, connecting) = (Slot::take(self), Connecting::begin(self));
         let (stream, is_h2) = dial::dial(cluster, &self.endpoint.address).await?;
         let counted = Counted::connection(&self.endpoint);
-        let failed = |_| Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the handshake");
+        let failed =
+            |_| Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the handshake");
         if !is_h2 {
             let h1 = H1::handshake(stream, (slot, counted)).await.map_err(failed)?;
             return Ok(Lease::own(Box::new(h1), self, false));
