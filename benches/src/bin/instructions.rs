@@ -136,6 +136,7 @@ impl Row {
             "requests": requests,
             "instructions": self.instructions(),
             "syscalls": self.measured.per_request(profile.syscalls),
+            "clock_reads": self.measured.per_request(profile.clock_reads),
             "allocations": self.measured.per_request(profile.allocations),
         })
     }
@@ -144,7 +145,7 @@ impl Row {
 /// One line a row; the others against the first server under the same mode and workload.
 fn table(rows: &[Row]) -> String {
     let mut text = String::from(
-        "for each request     mode    workload   instructions   against ours   syscalls   allocations\n",
+        "for each request     mode    workload   instructions   against ours   syscalls   clock reads   allocations\n",
     );
     for row in rows {
         let Measured { workload, profile, .. } = &row.measured;
@@ -155,12 +156,13 @@ fn table(rows: &[Row]) -> String {
         let ratio = ratio
             .map_or_else(String::new, |first| format!("{:.3}", row.instructions() / first.instructions()));
         text.push_str(&format!(
-            "{:20} {:7} {:10} {:12.0} {ratio:>14} {:10.2} {:13.2}\n",
+            "{:20} {:7} {:10} {:12.0} {ratio:>14} {:10.2} {:13.2} {:13.2}\n",
             row.server,
             row.mode.name(),
             workload.name(),
             row.instructions(),
             row.measured.per_request(profile.syscalls),
+            row.measured.per_request(profile.clock_reads),
             row.measured.per_request(profile.allocations),
         ));
     }
