@@ -56,7 +56,8 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     // hyper says that it was asked to switch; our guard holds back what follows until we have answered.
     // Exactly when it holds: a leave to read on that is not used at once would let the next upgrade through early.
     let mut offers = request.headers().get_all(header::UPGRADE).iter();
-    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes())) || *request.method() == http::Method::CONNECT;
+    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes()))
+        || *request.method() == http::Method::CONNECT;
     let client = holds.then(|| hyper::upgrade::on(&mut request));
     let _resume = holds.then(|| connection.resume_unless_switched());
     let (parts, body) = request.into_parts();

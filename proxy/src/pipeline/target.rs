@@ -185,7 +185,8 @@ fn is_authority(host: &str) -> bool {
 /// Whether both name the same host; the port of the scheme may be written or not (RFC 9110 §4.2.3).
 fn agree(host: &str, named: &Authority, scheme: Option<&Scheme>) -> bool {
     let secure = scheme == Some(&Scheme::HTTPS);
-    let bare = |authority: &str| host::without_default_port(authority.as_bytes(), secure).to_ascii_lowercase();
+    let bare =
+        |authority: &str| host::without_default_port(authority.as_bytes(), secure).to_ascii_lowercase();
     bare(host) == bare(named.as_str())
 }
 

@@ -71,12 +71,49 @@ fn request_lines() -> Vec<Attack> {
 
 fn paths() -> Vec<Attack> {
     let targets = [
-        "/%61dmin", "/%2561dmin", "/./admin", "/x/../admin", "/x/%2e%2e/admin", "/x/..%2fadmin", "/x/..%5cadmin",
-        "//admin", "///admin", "/admin//", "/admin;/../x", "/;x/admin", "/.;/admin", "/..;/admin", "/admin%2f",
-        "/admin%00", "/x/..%00/admin", "/admin#x", "/admin%3f", "/admin%23", "/a%dmin", "/a%", "/a%4", "/a%zz",
-        "/%c0%ae%c0%ae/admin", "/%ef%bc%8fadmin", "/%ef%bc%8e%ef%bc%8e/admin", "/x/.%2e/admin", "/x/%2e./admin",
-        "/x/..%3b/admin", "/x/..%20/admin", "/%20/admin", "/x/%252e%252e/admin", "/x/%25u002e/admin", "/a%0d%0ab",
-        "/a%7fb", "/x/..", "/x/.", "/..", "/.", "/x/%e2%80%a4%e2%80%a4/admin", "/a%c3%28", "/a%ff",
+        "/%61dmin",
+        "/%2561dmin",
+        "/./admin",
+        "/x/../admin",
+        "/x/%2e%2e/admin",
+        "/x/..%2fadmin",
+        "/x/..%5cadmin",
+        "//admin",
+        "///admin",
+        "/admin//",
+        "/admin;/../x",
+        "/;x/admin",
+        "/.;/admin",
+        "/..;/admin",
+        "/admin%2f",
+        "/admin%00",
+        "/x/..%00/admin",
+        "/admin#x",
+        "/admin%3f",
+        "/admin%23",
+        "/a%dmin",
+        "/a%",
+        "/a%4",
+        "/a%zz",
+        "/%c0%ae%c0%ae/admin",
+        "/%ef%bc%8fadmin",
+        "/%ef%bc%8e%ef%bc%8e/admin",
+        "/x/.%2e/admin",
+        "/x/%2e./admin",
+        "/x/..%3b/admin",
+        "/x/..%20/admin",
+        "/%20/admin",
+        "/x/%252e%252e/admin",
+        "/x/%25u002e/admin",
+        "/a%0d%0ab",
+        "/a%7fb",
+        "/x/..",
+        "/x/.",
+        "/..",
+        "/.",
+        "/x/%e2%80%a4%e2%80%a4/admin",
+        "/a%c3%28",
+        "/a%ff",
     ];
     named("path", &targets, |target| format!("GET {target} HTTP/1.1\r\nhost: a\r\n\r\n{SMUGGLED}"))
 }
@@ -118,12 +155,13 @@ fn fields() -> Vec<Attack> {
         "connection: host",
         "connection: x-forwarded-for\r\nx-forwarded-for: 1.2.3.4\r\nhost: b",
     ];
-    let mut all = named("field", &lines, |line| format!("GET / HTTP/1.1\r\nhost: a\r\n{line}\r\n\r\n{SMUGGLED}"));
+    let mut all =
+        named("field", &lines, |line| format!("GET / HTTP/1.1\r\nhost: a\r\n{line}\r\n\r\n{SMUGGLED}"));
     // `Connection: host` is answered in some way or other; it must not make the Host disappear.
     all.retain(|(name, _)| !name.contains("\"connection: host\""));
     let hosts = [
-        "", "a b", "a,b", "a@b", "a/b", "a?b", "a#b", "a\\b", "a:b", "a:80:80", "a:99999", ":80", "[::1", "::1", "a%00",
-        "a%2fb", "\"a\"", "a\u{e9}",
+        "", "a b", "a,b", "a@b", "a/b", "a?b", "a#b", "a\\b", "a:b", "a:80:80", "a:99999", ":80", "[::1",
+        "::1", "a%00", "a%2fb", "\"a\"", "a\u{e9}",
     ];
     all.extend(named("host", &hosts, |host| format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n{SMUGGLED}")));
     all.push(("no host".into(), b"GET / HTTP/1.1\r\nx: 1\r\n\r\n".to_vec()));
@@ -181,10 +219,14 @@ fn framings() -> Vec<Attack> {
         "upgrade: h2c\r\nconnection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABk\r\ncontent-length: 6",
     ];
     let body = format!("0\r\n\r\n{SMUGGLED}");
-    let mut all = named("framing", &heads, |head| format!("POST / HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n{body}"));
+    let mut all =
+        named("framing", &heads, |head| format!("POST / HTTP/1.1\r\nhost: a\r\n{head}\r\n\r\n{body}"));
     let old = ["transfer-encoding: chunked", "transfer-encoding: chunked\r\ncontent-length: 5"];
     all.extend(named("HTTP/1.0", &old, |head| format!("POST / HTTP/1.0\r\nhost: a\r\n{head}\r\n\r\n{body}")));
-    all.push(("CONNECT with a body".into(), b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\ncontent-length: 3\r\n\r\nabc".to_vec()));
+    all.push((
+        "CONNECT with a body".into(),
+        b"CONNECT a:1 HTTP/1.1\r\nhost: a:1\r\ncontent-length: 3\r\n\r\nabc".to_vec(),
+    ));
     all
 }
 
@@ -268,7 +310,10 @@ fn too_large() -> Vec<Attack> {
         ("a 40 KB field".into(), format!("GET / HTTP/1.1\r\nhost: a\r\nx: {big}\r\n\r\n").into_bytes()),
         ("a 40 KB name".into(), format!("GET / HTTP/1.1\r\nhost: a\r\n{big}: 1\r\n\r\n").into_bytes()),
         ("a 40 KB target".into(), format!("GET /{big} HTTP/1.1\r\nhost: a\r\n\r\n").into_bytes()),
-        ("a 17 KB target".into(), format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(17_000)).into_bytes()),
+        (
+            "a 17 KB target".into(),
+            format!("GET /{} HTTP/1.1\r\nhost: a\r\n\r\n", "a".repeat(17_000)).into_bytes(),
+        ),
         ("a 40 KB method".into(), format!("{big} / HTTP/1.1\r\nhost: a\r\n\r\n").into_bytes()),
         ("40 KB without a line".into(), big.into_bytes()),
     ]
@@ -312,7 +357,8 @@ async fn answers(heard: Vec<u8>, methods: &[&str]) -> Vec<Answer> {
 
 fn check_refusal(name: &str, answer: &Answer) {
     assert!(matches!(answer.status, 400 | 405 | 408 | 414 | 417 | 431 | 505), "{name}: {answer:?}");
-    let said = answer.field("proxy-status").unwrap_or_else(|| panic!("{name}: no Proxy-Status in {answer:?}"));
+    let said =
+        answer.field("proxy-status").unwrap_or_else(|| panic!("{name}: no Proxy-Status in {answer:?}"));
     assert!(said.starts_with("outrigger;error=http_request_"), "{name}: {said}");
     assert_eq!(answer.field("outrigger-sent"), Some("0"), "{name}");
     assert_eq!(answer.field("connection"), Some("close"), "{name}");
@@ -480,8 +526,23 @@ fn the_path_that_chose_the_route_is_the_path_forwarded() {
         recorder.take();
         // Whatever gets through is not on the limited path, for any reader that does not fold case.
         let all = [
-            "/admin", "/admin/", "/admin/x", "/admin?x", "/admin/x/..", "/%61dmin", "//admin", "/./admin", "/a/../admin",
-            "/admin%2fx", "/ADMIN", "/admin;a=b", "/admin.", "/admin%20", "/adminx", "/%41dmin", "/x/..;/admin",
+            "/admin",
+            "/admin/",
+            "/admin/x",
+            "/admin?x",
+            "/admin/x/..",
+            "/%61dmin",
+            "//admin",
+            "/./admin",
+            "/a/../admin",
+            "/admin%2fx",
+            "/ADMIN",
+            "/admin;a=b",
+            "/admin.",
+            "/admin%20",
+            "/adminx",
+            "/%41dmin",
+            "/x/..;/admin",
         ];
         for path in all {
             let mut raw = Raw::connect(sidecar.inbound).await;

@@ -2,7 +2,9 @@
 
 use tokio::io::AsyncWriteExt;
 
-use super::frames::{self, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, RST_STREAM, block, frame};
+use super::frames::{
+    self, CONTINUATION, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, RST_STREAM, block, frame,
+};
 use super::recorder::Recorder;
 use super::support::app::app;
 use super::support::client::{ask_h2, empty, h2, request, tcp};
@@ -28,8 +30,23 @@ async fn before(recorder: &Recorder) -> Sidecar {
 fn hostile_heads() -> Vec<Vec<(&'static str, &'static str)>> {
     let mut all = Vec::new();
     for path in [
-        "", "admin", "/a b", "/a\r\nx: y", "/a\nb", "/a\0", "/a\tb", "/../admin", "/x/%2e%2e/admin", "//admin",
-        "/a%2fb", "/a#b", "/a\\b", "http://evil/admin", "*", "/\u{e9}", "/a HTTP/1.1\r\nhost: evil\r\n\r\nGET /smuggled",
+        "",
+        "admin",
+        "/a b",
+        "/a\r\nx: y",
+        "/a\nb",
+        "/a\0",
+        "/a\tb",
+        "/../admin",
+        "/x/%2e%2e/admin",
+        "//admin",
+        "/a%2fb",
+        "/a#b",
+        "/a\\b",
+        "http://evil/admin",
+        "*",
+        "/\u{e9}",
+        "/a HTTP/1.1\r\nhost: evil\r\n\r\nGET /smuggled",
     ] {
         all.push(frames::get(path));
     }
@@ -64,9 +81,20 @@ fn hostile_heads() -> Vec<Vec<(&'static str, &'static str)>> {
     all.push(vec![(":scheme", "http"), (":authority", "a"), (":path", "/")]);
     all.push(vec![(":method", "GET"), (":authority", "a"), (":path", "/")]);
     all.push(vec![(":method", "G T"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
-    all.push(vec![(":method", "GET / HTTP/1.1\r\nx: "), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
+    all.push(vec![
+        (":method", "GET / HTTP/1.1\r\nx: "),
+        (":scheme", "http"),
+        (":authority", "a"),
+        (":path", "/"),
+    ]);
     all.push(vec![(":method", "CONNECT"), (":authority", "a:443")]);
-    all.push(vec![(":method", "CONNECT"), (":protocol", "websocket"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
+    all.push(vec![
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":authority", "a"),
+        (":path", "/"),
+    ]);
     all.push(vec![("x", "1"), (":method", "GET"), (":scheme", "http"), (":authority", "a"), (":path", "/")]);
     for authority in ["a b", "a@b", "a\r\nx: y", "a/b", "a,b"] {
         all.push(vec![(":method", "GET"), (":scheme", "http"), (":authority", authority), (":path", "/")]);
@@ -106,7 +134,8 @@ fn a_length_that_is_not_the_length_of_the_body_never_becomes_a_request() {
         let smuggled = b"GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n";
         for (length, body) in [("0", &smuggled[..]), ("4", smuggled), ("400", smuggled), ("1", b"")] {
             let mut raw = frames::connect(sidecar.inbound).await;
-            let mut head = vec![(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/x")];
+            let mut head =
+                vec![(":method", "POST"), (":scheme", "http"), (":authority", "a"), (":path", "/x")];
             head.push(("content-length", length));
             raw.send(frame(HEADERS, END_HEADERS, 1, &block(&head))).await;
             raw.send(frame(DATA, END_STREAM, 1, body)).await;
@@ -129,12 +158,14 @@ fn refuses_the_hundred_and_first_field_and_large_lists() {
         let sidecar = Sidecar::before(format_args!("http://{}", app.address())).await;
         let mut client = h2(tcp(sidecar.inbound).await).await;
         let with = |count: usize, size: usize| {
-            (0..count).fold(request("GET", "/"), |request, n| request.header(format!("x-{n}"), "v".repeat(size)))
+            (0..count)
+                .fold(request("GET", "/"), |request, n| request.header(format!("x-{n}"), "v".repeat(size)))
         };
         assert_eq!(ask_h2(&mut client, with(90, 1).body(empty()).unwrap()).await.status, 200);
         assert_eq!(ask_h2(&mut client, with(101, 1).body(empty()).unwrap()).await.status, 431);
         // Crumbs of a cookie are fields.
-        let crumbs = (0..101).fold(request("GET", "/"), |request, n| request.header("cookie", format!("a{n}=1")));
+        let crumbs =
+            (0..101).fold(request("GET", "/"), |request, n| request.header("cookie", format!("a{n}=1")));
         assert_eq!(ask_h2(&mut client, crumbs.body(empty()).unwrap()).await.status, 431);
         let large = client.send_request(with(30, 1_500).body(empty()).unwrap()).await;
         assert!(large.is_err() || large.unwrap().status() == 431);
@@ -149,7 +180,13 @@ fn serves_a_hundred_streams_and_refuses_more_at_once() {
         let sidecar = Sidecar::before(format_args!("http://{}", app.address())).await;
         let mut raw = frames::connect(sidecar.inbound).await;
         for number in 0..101_u32 {
-            raw.send(frame(HEADERS, END_HEADERS | END_STREAM, number * 2 + 1, &block(&frames::get("/delay/500")))).await;
+            raw.send(frame(
+                HEADERS,
+                END_HEADERS | END_STREAM,
+                number * 2 + 1,
+                &block(&frames::get("/delay/500")),
+            ))
+            .await;
         }
         let heard = frames::until(&mut raw, |frame| frame.kind == RST_STREAM).await;
         let refused = heard.last().unwrap();

@@ -104,7 +104,9 @@ fn read_head(head: &[u8]) -> (Body, Vec<&'static str>) {
             faults.push("field without a colon");
             continue;
         };
-        if name.is_empty() || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b)) {
+        if name.is_empty()
+            || !name.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
+        {
             faults.push("field name");
         }
         match name.to_ascii_lowercase().as_str() {
