@@ -66,10 +66,8 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     };
     match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
-        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
-        Err((stop, body)) => {
-            respond::stop(exchange, body, &stop, Some(&place.route))
-        }
+        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
+        Err((stop, body)) => respond::stop(exchange, body, &stop, Some(&place.route)),
     }
 }
 
@@ -84,7 +82,7 @@ pub(crate) struct Place {
 /// What became of a request that was sent.
 enum Reached {
     Reply(Box<forward::Answer>),
-    Switched(tunnel::Switch),
+    Switched(Box<tunnel::Switch>),
 }
 
 type Stopped = (Stop, Option<Incoming>);
@@ -100,7 +98,8 @@ async fn run(
         return Err((rejected, Some(body)));
     }
     let Some(lane) = &place.lane else {
-        let failure = Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
+        let failure =
+            Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
         return Err((Stop::Failed(failure), Some(body)));
     };
     if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster, &mut request) {
@@ -126,10 +125,11 @@ async fn run(
     let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(Reached::Switched(tunnel::Switch { client, answer }))
+            Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
         }
         None if answer.response.status().is_informational() => {
-            let failure = Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
+            let failure =
+                Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
         _ => Ok(Reached::Reply(Box::new(answer))),
@@ -139,7 +139,9 @@ async fn run(
 /// A client that broke off because we found its body malformed gets told so.
 fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
     match connection.signals.trouble() {
-        Some(trouble) if failure.outcome == Outcome::ClientCancelled => Stop::Refused(Refusal::Trouble(trouble)),
+        Some(trouble) if failure.outcome == Outcome::ClientCancelled => {
+            Stop::Refused(Refusal::Trouble(trouble))
+        }
         _ => Stop::Failed(failure),
     }
 }
@@ -210,7 +212,7 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     parts.version = http::Version::HTTP_11;
     let (outcome, awaits_grpc_status) = classify(&parts, &incoming);
     if incoming.is_end_stream() {
-        attempt.end(&mut exchange, outcome, now);
+        attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         lease.finish(now);
         return Response::from_parts(parts, ReplyBody::Empty);
@@ -256,7 +258,13 @@ pub(crate) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
 /// The part of a request that routes are chosen by.
 pub(crate) fn routing<'a>(request: &'a Request<()>, host: &'a str) -> Target<'a> {
     let uri = request.uri();
-    Target { method: request.method(), host, path: uri.path(), query: uri.query(), headers: request.headers() }
+    Target {
+        method: request.method(),
+        host,
+        path: uri.path(),
+        query: uri.query(),
+        headers: request.headers(),
+    }
 }
 
 pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {

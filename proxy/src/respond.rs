@@ -144,7 +144,10 @@ pub(crate) fn panicked() -> Response<ReplyBody> {
 }
 
 fn count_malformed(exchange: &Exchange, stop: &Stop, verdict: &Verdict) {
-    if matches!(stop, Stop::Refused(Refusal::Trouble(_) | Refusal::Path(_) | Refusal::Host | Refusal::Fields(_))) {
+    if matches!(
+        stop,
+        Stop::Refused(Refusal::Trouble(_) | Refusal::Path(_) | Refusal::Host | Refusal::Fields(_))
+    ) {
         exchange.worker.shared.resources.telemetry.process().malformed.bump(verdict.reason);
     }
 }
@@ -166,9 +169,13 @@ impl Verdict {
         let (status, reason) = (refusal.status(), refusal.reason());
         let close = !matches!(refusal, Refusal::UnknownHost | Refusal::Loop);
         let (outcome, error, problem, title, stage) = match refusal {
-            Refusal::Trouble(Trouble::SlowHead) => {
-                (Outcome::SlowClient, "http_request_error", "slow-request", "The request was too slow", "http")
-            }
+            Refusal::Trouble(Trouble::SlowHead) => (
+                Outcome::SlowClient,
+                "http_request_error",
+                "slow-request",
+                "The request was too slow",
+                "http",
+            ),
             Refusal::Method => (
                 Outcome::RequestDenied,
                 "http_request_denied",
@@ -183,9 +190,13 @@ impl Verdict {
                 "No dependency answers to this host",
                 "route",
             ),
-            Refusal::Loop => {
-                (Outcome::ProxyLoopDetected, "proxy_loop_detected", "loop", "The request goes in circles", "http")
-            }
+            Refusal::Loop => (
+                Outcome::ProxyLoopDetected,
+                "proxy_loop_detected",
+                "loop",
+                "The request goes in circles",
+                "http",
+            ),
             _ => (
                 Outcome::BadRequest,
                 "http_request_error",
@@ -315,7 +326,8 @@ impl Verdict {
             "detail": self.detail,
         });
         let mut response = Response::new(ReplyBody::Full(Bytes::from(format!("{body}\n"))));
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
         response
     }

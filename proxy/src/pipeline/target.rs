@@ -81,11 +81,7 @@ fn is_websocket(request: &Request<()>) -> bool {
         && upgrade.is_some_and(|protocol| protocol.as_bytes().eq_ignore_ascii_case(b"websocket"))
 }
 
-fn locate(
-    connection: &Connection,
-    local: &Rc<Local>,
-    request: &Request<()>,
-) -> Result<Place, Refusal> {
+fn locate(connection: &Connection, local: &Rc<Local>, request: &Request<()>) -> Result<Place, Refusal> {
     check_path(request)?;
     let authority = authority(request)?;
     let host = host_of(&authority);
@@ -140,7 +136,12 @@ fn passing(host: &str, port: u16) -> Upstream {
     Upstream { discovery, ..plain }
 }
 
-fn place(bound: &Rc<Bound>, lane: Option<Rc<Lane>>, request: &Request<()>, host: &str) -> Result<Place, Refusal> {
+fn place(
+    bound: &Rc<Bound>,
+    lane: Option<Rc<Lane>>,
+    request: &Request<()>,
+    host: &str,
+) -> Result<Place, Refusal> {
     let side = bound.side();
     let rank = side.router.find(&routing(request, host)).ok_or(Refusal::UnknownHost)?;
     let route = side.routes.get(rank).ok_or(Refusal::UnknownHost)?;

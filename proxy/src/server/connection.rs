@@ -168,7 +168,8 @@ pub(crate) async fn serve(connection: Rc<Connection>, stream: Stream, first: Vec
     };
     if connection.is_h2 {
         let served = h2_builder(limits.max_header_bytes).serve_connection(io, service);
-        drive(&connection, pin!(served), |served| served.graceful_shutdown(), Some(limits.idle_timeout)).await;
+        drive(&connection, pin!(served), |served| served.graceful_shutdown(), Some(limits.idle_timeout))
+            .await;
     } else {
         let served = h1_builder(limits.max_headers, limits.max_header_bytes).serve_connection(io, service);
         let served = pin!(served.with_upgrades());
@@ -177,7 +178,10 @@ pub(crate) async fn serve(connection: Rc<Connection>, stream: Stream, first: Vec
 }
 
 /// Answers a request. A panic of ours costs this request its answer and nobody else anything.
-async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+async fn answer(
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
     let shared = Arc::clone(&connection.worker.shared);
     let mut serving = pin!(pipeline::serve(connection, request));
     let response = std::future::poll_fn(move |cx| {

@@ -274,7 +274,8 @@ impl ClientIo {
         if window.is_some_and(|window| window.written >= MIN_WRITTEN) {
             window = None;
         }
-        let window = window.map_or(Window { start: now, last: now, written: 0 }, |w| Window { last: now, ..w });
+        let window =
+            window.map_or(Window { start: now, last: now, written: 0 }, |w| Window { last: now, ..w });
         self.writing = Some(window);
         ready!(self.write_alarm.poll_at(cx, &self.clock, window.start.after(limit)));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"))
