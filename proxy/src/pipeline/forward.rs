@@ -39,7 +39,7 @@ impl Try {
         Self { series, started: now, method, proto: Proto::H11, open: true }
     }
 
-    pub(crate) fn end(&mut self, exchange: &mut Exchange, outcome: Outcome, now: Nanos) {
+    pub(crate) fn end(&mut self, exchange: &Exchange, outcome: Outcome, now: Nanos) {
         if !std::mem::take(&mut self.open) {
             return;
         }

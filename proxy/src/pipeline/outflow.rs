@@ -146,7 +146,7 @@ impl Outflow {
 
     fn end(&mut self, outcome: Outcome) {
         let now = self.exchange.worker.now();
-        self.attempt.end(&mut self.exchange, outcome, now);
+        self.attempt.end(&self.exchange, outcome, now);
         self.exchange.finish(outcome, now);
     }
 }
@@ -155,7 +155,7 @@ impl Drop for Outflow {
     fn drop(&mut self) {
         // Not complete: the client left. The attempt is told; the exchange tells itself.
         let now = self.exchange.worker.now();
-        self.attempt.end(&mut self.exchange, Outcome::ClientCancelled, now);
+        self.attempt.end(&self.exchange, Outcome::ClientCancelled, now);
     }
 }
 

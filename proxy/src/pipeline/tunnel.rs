@@ -58,7 +58,7 @@ pub(super) fn open(
             (_, Err(_)) => Outcome::ClientCancelled,
         };
         let now = worker.now();
-        attempt.end(&mut exchange, outcome, now);
+        attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         drop(lease);
     });
