@@ -39,6 +39,11 @@ impl Try {
         Self { series, started: now, method, proto: Proto::H11, open: true }
     }
 
+    /// Not reported yet.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
     pub(crate) fn end(&mut self, exchange: &Exchange, outcome: Outcome, now: Nanos) {
         if !std::mem::take(&mut self.open) {
             return;
