@@ -71,7 +71,10 @@ pub fn run(options: &Options) -> ExitCode {
         Ok(code) => code,
         Err(refused) => {
             log::flush(Duration::from_millis(500));
-            let _ = std::io::Write::write_all(&mut std::io::stderr(), format!("outrigger: {refused}\n").as_bytes());
+            let _ = std::io::Write::write_all(
+                &mut std::io::stderr(),
+                format!("outrigger: {refused}\n").as_bytes(),
+            );
             ExitCode::from(1)
         }
     }
@@ -86,7 +89,8 @@ fn start(options: &Options) -> Result<ExitCode, Refused> {
     };
     let _ = log::init(log::Style::Logfmt);
     bound_connections(&mut config);
-    let runtime = Builder::new_current_thread().enable_all().build().map_err(other("cannot start a runtime"))?;
+    let runtime =
+        Builder::new_current_thread().enable_all().build().map_err(other("cannot start a runtime"))?;
     let shared = share(config, app, runtime.handle().clone())?;
     let code = runtime.block_on(serve(shared));
     runtime.shutdown_timeout(Duration::from_millis(100));
@@ -118,8 +122,8 @@ fn share(
     handle: tokio::runtime::Handle,
 ) -> Result<Arc<Shared>, Refused> {
     let service = config.service.clone().unwrap_or_else(|| "app".to_owned());
-    let telemetry =
-        Telemetry::new(config.workers, &service, &config.access_log).map_err(other("cannot open the access log"))?;
+    let telemetry = Telemetry::new(config.workers, &service, &config.access_log)
+        .map_err(other("cannot open the access log"))?;
     let store = StateStore::new(config.workers);
     let resources = Resources { telemetry, store, clusters: Clusters::default(), app };
     let nothing = outrigger_config::builtin(None).map_err(Refused::Document)?;
@@ -142,7 +146,8 @@ fn share(
 
 async fn serve(shared: Arc<Shared>) -> Result<ExitCode, Refused> {
     let config = &shared.config;
-    let bind = |name, address| listener::bind(address).map_err(move |error| cannot_listen(name, &address, &error));
+    let bind =
+        |name, address| listener::bind(address).map_err(move |error| cannot_listen(name, &address, &error));
     let inbound = bind("inbound", config.inbound.address)?;
     let outbound = bind("outbound", config.outbound.address)?;
     let door = admin::Bound::bind(&config.admin).map_err(|error| match &config.admin {
@@ -202,13 +207,16 @@ fn start_workers(shared: &Arc<Shared>) -> Result<Vec<Handle>, Refused> {
         .map(|index| {
             let (commands, receiver) = mpsc::channel(QUEUE);
             let telemetry = shared.resources.telemetry.worker();
-            let telemetry = telemetry.ok_or_else(|| Refused::Other("no telemetry left for a worker".to_owned()))?;
+            let telemetry =
+                telemetry.ok_or_else(|| Refused::Other("no telemetry left for a worker".to_owned()))?;
             let runtime = Builder::new_current_thread();
             let (shared, mut runtime) = (Arc::clone(shared), runtime);
             std::thread::Builder::new()
                 .name(format!("worker-{index}"))
                 .spawn(move || match runtime.enable_all().build_local(LocalOptions::default()) {
-                    Ok(runtime) => runtime.block_on(async { work(Worker::new(&shared, telemetry), receiver).await }),
+                    Ok(runtime) => {
+                        runtime.block_on(async { work(Worker::new(&shared, telemetry), receiver).await })
+                    }
                     Err(error) => log::error("a worker could not start", &[("error", &error)]),
                 })
                 .map_err(other("cannot start a thread"))?;

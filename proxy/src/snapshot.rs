@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use outrigger_config::plan::{Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream};
+use outrigger_config::plan::{
+    Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream,
+};
 use outrigger_filters::chain::Chain;
 use outrigger_filters::policies::UpstreamPolicies;
 use outrigger_filters::state::StateStore;
@@ -76,11 +78,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// A file the plan names cannot be used. Each entry is the place in the policy and what is wrong.
-    pub(crate) fn compile(
-        plan: &Plan,
-        generation: u64,
-        resources: &Resources,
-    ) -> Result<Self, Vec<Trouble>> {
+    pub(crate) fn compile(plan: &Plan, generation: u64, resources: &Resources) -> Result<Self, Vec<Trouble>> {
         let mut problems = Vec::new();
         let app = resources.app.as_ref().or(plan.inbound.app.as_ref());
         let direction = Direction::Inbound;
@@ -196,8 +194,14 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn side(mut self, upstream: Option<&Upstream>, routes: &[PlannedRoute], policies: &UpstreamPolicies) -> Side {
-        let owner = if self.name.is_empty() { "inbound".to_owned() } else { format!("dependencies.{}", self.name) };
+    fn side(
+        mut self,
+        upstream: Option<&Upstream>,
+        routes: &[PlannedRoute],
+        policies: &UpstreamPolicies,
+    ) -> Side {
+        let owner =
+            if self.name.is_empty() { "inbound".to_owned() } else { format!("dependencies.{}", self.name) };
         let cluster = upstream.and_then(|upstream| self.cluster(upstream));
         let router = Router::new(routes.iter().map(|route| &route.matches)).unwrap_or_else(|error| {
             self.problems.push((self.place("routes"), error.to_string()));

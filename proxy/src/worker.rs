@@ -161,7 +161,11 @@ impl Worker {
     }
 
     /// The lane of a host nobody named.
-    pub(crate) fn passing(&self, authority: &str, make: impl FnOnce() -> Option<Arc<Cluster>>) -> Option<Rc<Lane>> {
+    pub(crate) fn passing(
+        &self,
+        authority: &str,
+        make: impl FnOnce() -> Option<Arc<Cluster>>,
+    ) -> Option<Rc<Lane>> {
         if let Some(known) = self.passing.borrow().get(authority) {
             return Some(Rc::clone(known));
         }
@@ -229,7 +233,11 @@ impl Worker {
         Rc::new(Local { snapshot, inbound, dependencies })
     }
 
-    fn pool(&self, endpoint: &Arc<crate::upstream::cluster::Endpoint>, cluster: &Cluster) -> Rc<EndpointPool> {
+    fn pool(
+        &self,
+        endpoint: &Arc<crate::upstream::cluster::Endpoint>,
+        cluster: &Cluster,
+    ) -> Rc<EndpointPool> {
         let bounds = self.bounds(cluster);
         let mut pools = self.pools.borrow_mut();
         let pool = pools.entry(endpoint.id).or_insert_with(|| EndpointPool::new(endpoint, bounds));

@@ -82,7 +82,9 @@ pub(crate) struct Applier {
 impl Rejected {
     pub(crate) fn of(error: &LoadError) -> Self {
         match error {
-            LoadError::Unreadable { path, error } => Self::one(&path.display().to_string(), &error.to_string()),
+            LoadError::Unreadable { path, error } => {
+                Self::one(&path.display().to_string(), &error.to_string())
+            }
             LoadError::Invalid(diagnostics) => Self::of_diagnostics(diagnostics),
         }
     }
@@ -276,7 +278,9 @@ impl Applier {
         new.map(|(address, name)| {
             let bound = listener::bind(*address);
             let place = vec!["dependencies".to_owned(), name.to_string(), "listen".to_owned()];
-            bound.map(|bound| (*address, bound)).map_err(|error| (place, format!("cannot listen on {address}: {error}")))
+            bound
+                .map(|bound| (*address, bound))
+                .map_err(|error| (place, format!("cannot listen on {address}: {error}")))
         })
         .collect()
     }

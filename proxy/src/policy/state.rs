@@ -40,7 +40,13 @@ impl StateDir {
     ///
     /// # Errors
     /// The directory cannot be written; what was there before is still there.
-    pub(crate) fn keep(&self, copy: Copy, policy: &Policy, generation: u64, survived: bool) -> std::io::Result<()> {
+    pub(crate) fn keep(
+        &self,
+        copy: Copy,
+        policy: &Policy,
+        generation: u64,
+        survived: bool,
+    ) -> std::io::Result<()> {
         let sources: Vec<Value> = policy.sources.iter().map(written).collect();
         let body = json!({ "generation": generation, "hash": policy.hash, "survived": survived, "sources": sources });
         self.write(copy, body.to_string().as_bytes())

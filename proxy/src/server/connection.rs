@@ -43,6 +43,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// A client that takes less than 240 bytes a second over this long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Fields hyper accepts unless told otherwise. Being told costs an allocation for each head.
+const HYPER_HEADERS: usize = 100;
+
 /// Which listener a connection came through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
@@ -180,7 +183,8 @@ pub(crate) async fn serve(connection: Rc<Connection>, stream: Stream, first: Vec
     };
     if connection.is_h2 {
         let served = h2_builder(limits.max_header_bytes).serve_connection(io, service);
-        drive(&connection, pin!(served), |served| served.graceful_shutdown(), Some(limits.idle_timeout)).await;
+        drive(&connection, pin!(served), |served| served.graceful_shutdown(), Some(limits.idle_timeout))
+            .await;
     } else {
         let served = h1_builder(limits.max_headers, limits.max_header_bytes).serve_connection(io, service);
         let served = pin!(served.with_upgrades());
@@ -189,7 +193,10 @@ pub(crate) async fn serve(connection: Rc<Connection>, stream: Stream, first: Vec
 }
 
 /// Answers a request. A panic of ours costs this request its answer and nobody else anything.
-async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> Result<Response<ReplyBody>, Infallible> {
+async fn answer(
+    connection: Rc<Connection>,
+    request: Request<Incoming>,
+) -> Result<Response<ReplyBody>, Infallible> {
     let shared = Arc::clone(&connection.worker.shared);
     let mut serving = pin!(pipeline::serve(connection, request));
     let response = std::future::poll_fn(move |cx| {
@@ -206,10 +213,11 @@ async fn answer(connection: Rc<Connection>, request: Request<Incoming>) -> Resul
 fn h1_builder(max_headers: usize, max_header_bytes: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Heads are timed and counted in `ClientIo`; hyper's own limits only need to be wider.
-    builder
-        .header_read_timeout(None)
-        .max_headers(max_headers.saturating_add(16))
-        .max_buf_size(SEND_BUFFER.max(max_header_bytes.saturating_mul(2)));
+    builder.header_read_timeout(None);
+    if max_headers > HYPER_HEADERS {
+        builder.max_headers(max_headers);
+    }
+    builder.max_buf_size(SEND_BUFFER.max(max_header_bytes.saturating_mul(2)));
     builder
 }
 

@@ -291,7 +291,8 @@ impl ClientIo {
         if window.is_some_and(|window| window.written >= MIN_WRITTEN) {
             window = None;
         }
-        let window = window.map_or(Window { start: now, last: now, written: 0 }, |w| Window { last: now, ..w });
+        let window =
+            window.map_or(Window { start: now, last: now, written: 0 }, |w| Window { last: now, ..w });
         self.writing = Some(window);
         ready!(self.write_alarm.poll_at(cx, &self.clock, window.start.after(limit)));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"))
@@ -322,7 +323,8 @@ impl ClientIo {
     fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let mut space = [0_u8; 4096];
         loop {
-            let (until, left) = *self.lingering.get_or_insert_with(|| (self.clock.now().after(LINGER), LINGER_BYTES));
+            let (until, left) =
+                *self.lingering.get_or_insert_with(|| (self.clock.now().after(LINGER), LINGER_BYTES));
             let mut buf = ReadBuf::new(&mut space);
             match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
                 Poll::Pending => return self.read_alarm.poll_at(cx, &self.clock, until),
