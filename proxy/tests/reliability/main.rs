@@ -6,11 +6,13 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod again;
 mod attacks;
 mod attacks_h2;
 mod frames;
 mod limits;
 mod recorder;
+mod reload;
 mod retry;
 mod timeouts;
 mod watching;
