@@ -6,6 +6,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
 mod again;
 mod attacks;
 mod attacks_h2;
@@ -13,6 +14,8 @@ mod drain;
 mod frames;
 mod lifecycle;
 mod limits;
+mod rate_limits;
+mod records;
 mod recorder;
 mod reload;
 mod retry;
