@@ -24,7 +24,16 @@ async fn start() -> (outrigger_load_tests::upstream::Upstream, Sidecar) {
 fn answers_on_every_path_and_explains_what_it_does_not() {
     run(async {
         let (_app, sidecar) = start().await;
-        for path in ["/", "/healthz", "/readyz", "/metrics", "/policy", "/dependencies", "/decisions", "/decisions?limit=1"] {
+        for path in [
+            "/",
+            "/healthz",
+            "/readyz",
+            "/metrics",
+            "/policy",
+            "/dependencies",
+            "/decisions",
+            "/decisions?limit=1",
+        ] {
             let answer = admin(&sidecar, "GET", path, "", "").await;
             assert_eq!(answer.status, 200, "{path}");
             assert!(!answer.body.is_empty(), "{path}");
@@ -32,7 +41,11 @@ fn answers_on_every_path_and_explains_what_it_does_not() {
             assert_eq!((head.status, head.body.len()), (200, 0), "{path}");
             for method in ["POST", "PUT", "DELETE", "PATCH"] {
                 let answer = admin(&sidecar, method, path, "", "").await;
-                assert_eq!((answer.status, answer.field("allow")), (405, Some("GET, HEAD")), "{method} {path}");
+                assert_eq!(
+                    (answer.status, answer.field("allow")),
+                    (405, Some("GET, HEAD")),
+                    "{method} {path}"
+                );
             }
         }
         for (path, allowed) in [("/drain", "POST, DELETE"), ("/log", "POST")] {
@@ -52,7 +65,8 @@ fn lets_no_web_page_use_an_operators_browser() {
     run(async {
         let (_app, sidecar) = start().await;
         let ask = async |host: &str, method: &str, path: &str, fields: &str| {
-            let request = format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n{fields}\r\n");
+            let request =
+                format!("{method} {path} HTTP/1.1\r\nhost: {host}\r\ncontent-length: 0\r\n{fields}\r\n");
             Raw::connect(sidecar.admin).await.ask(request).await.status
         };
         assert_eq!(ask("evil.example", "GET", "/policy", "").await, 403);
@@ -69,7 +83,8 @@ fn lets_no_web_page_use_an_operators_browser() {
 fn a_socket_is_for_its_owner_alone() {
     run(async {
         let app = app();
-        let mut sidecar = Setup::new(format!("version: 1\ninbound: {{ app: \"http://{}\" }}\n", app.address())).spawn();
+        let mut sidecar =
+            Setup::new(format!("version: 1\ninbound: {{ app: \"http://{}\" }}\n", app.address())).spawn();
         again::crash(&mut sidecar);
         let (config, socket) = (sidecar.dir().join("sidecar.yaml"), sidecar.dir().join("admin.sock"));
         let text = std::fs::read_to_string(&config).unwrap();
@@ -135,13 +150,34 @@ fn shows_the_newest_decisions_first() {
             get(&sidecar, path).await;
         }
         let all = sidecar.admin_get("/decisions").await.unwrap().json();
-        let outcomes: Vec<&str> = all.as_array().unwrap().iter().map(|one| one["outcome"].as_str().unwrap()).collect();
+        let outcomes: Vec<&str> =
+            all.as_array().unwrap().iter().map(|one| one["outcome"].as_str().unwrap()).collect();
         assert_eq!(outcomes, ["http_request_error", "upstream_5xx", "client_error", "ok"]);
         let one = &all[3];
-        for key in ["schema", "ts", "dir", "service", "route", "method", "proto", "status", "outcome", "origin", "gen", "attempts", "t", "bytes_in", "bytes_out", "request_id"] {
+        for key in [
+            "schema",
+            "ts",
+            "dir",
+            "service",
+            "route",
+            "method",
+            "proto",
+            "status",
+            "outcome",
+            "origin",
+            "gen",
+            "attempts",
+            "t",
+            "bytes_in",
+            "bytes_out",
+            "request_id",
+        ] {
             assert!(!one[key].is_null(), "{key} is missing in {one}");
         }
-        assert_eq!((one["dir"].as_str(), one["status"].as_u64(), one["gen"].as_u64()), (Some("inbound"), Some(200), Some(1)));
+        assert_eq!(
+            (one["dir"].as_str(), one["status"].as_u64(), one["gen"].as_u64()),
+            (Some("inbound"), Some(200), Some(1))
+        );
         let limited = sidecar.admin_get("/decisions?limit=2").await.unwrap().json();
         assert_eq!(limited.as_array().unwrap().len(), 2);
     });
@@ -158,8 +194,16 @@ fn shows_how_dependencies_fare() {
         let shown = sidecar.admin_get("/dependencies").await.unwrap().json();
         let dep = &shown["dependencies"][0];
         assert_eq!((dep["name"].as_str(), dep["in_flight"].as_u64()), (Some("dep"), Some(1)), "{shown}");
-        let good = dep["endpoints"].as_array().unwrap().iter().find(|one| one["address"] == app.address().to_string());
-        assert_eq!((good.unwrap()["in_flight"].as_u64(), good.unwrap()["connections"].as_u64()), (Some(1), Some(1)), "{shown}");
+        let good = dep["endpoints"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|one| one["address"] == app.address().to_string());
+        assert_eq!(
+            (good.unwrap()["in_flight"].as_u64(), good.unwrap()["connections"].as_u64()),
+            (Some(1), Some(1)),
+            "{shown}"
+        );
         drop(raw);
         super::support::run::eventually("it is let go", async || {
             let shown = sidecar.admin_get("/dependencies").await?.json();

@@ -87,7 +87,9 @@ fn every_end_is_counted_once_and_named_alike_everywhere() {
             let said = answer.field("proxy-status").map(|status| error(status).to_owned());
             expected.push(if outcome.is_empty() { said.unwrap() } else { outcome.to_owned() });
         }
-        for (host, outcome) in [("gone.test", "connection_refused"), ("unknown.test", "destination_not_found")] {
+        for (host, outcome) in
+            [("gone.test", "connection_refused"), ("unknown.test", "destination_not_found")]
+        {
             let bytes = format!("GET / HTTP/1.1\r\nhost: {host}\r\n\r\n");
             let answer = Raw::connect(sidecar.outbound).await.ask(bytes).await;
             assert_eq!(error(answer.field("proxy-status").unwrap()), outcome);
@@ -127,7 +129,8 @@ fn who_leaves_is_counted_wherever_it_leaves() {
         for number in 0..5_u32 {
             let (stream, seen) = (number * 2 + 1, app.requests());
             let head = frames::block(&frames::get("/hang"));
-            raw.send(frames::frame(frames::HEADERS, frames::END_HEADERS | frames::END_STREAM, stream, &head)).await;
+            raw.send(frames::frame(frames::HEADERS, frames::END_HEADERS | frames::END_STREAM, stream, &head))
+                .await;
             eventually("it has begun", async || (app.requests() > seen).then_some(())).await;
             raw.send(frames::frame(frames::RST_STREAM, 0, stream, &8_u32.to_be_bytes())).await;
         }
@@ -156,7 +159,10 @@ fn broken_answers_are_counted_once() {
         let response = client.send_request(request("GET", "/truncate").body(empty()).unwrap()).await.unwrap();
         assert!(http_body_util::BodyExt::collect(response.into_body()).await.is_err());
         let log = settled(&sidecar, 3).await;
-        assert!(log.iter().all(|line| line["outcome"] == "http_response_incomplete" && line["status"] == 200), "{log:?}");
+        assert!(
+            log.iter().all(|line| line["outcome"] == "http_response_incomplete" && line["status"] == 200),
+            "{log:?}"
+        );
         let attempts = metric(&sidecar, "http_client_request_duration_seconds_count", &[]).await;
         assert_eq!(attempts, 3.0, "attempts are counted once too");
     });
@@ -169,7 +175,8 @@ fn counts_hold_under_a_mix_on_two_workers() {
         let gone = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
         let setup = super::support::sidecar::Setup::new(policy(app.address(), gone)).line("workers: 2");
         let sidecar = setup.start().await;
-        let paths = ["/", "/status/500", "/16k", "/x//y", "/truncate", "/limited", "/delay/5", "/bytes/100000"];
+        let paths =
+            ["/", "/status/500", "/16k", "/x//y", "/truncate", "/limited", "/delay/5", "/bytes/100000"];
         let mut tasks = Vec::new();
         for client in 0..16 {
             let to = sidecar.inbound;
@@ -203,6 +210,9 @@ fn hostile_bytes_make_no_lines_of_their_own() {
         assert!(!log[0].to_string().contains("hunter2"), "{log:?}");
         let text = std::fs::read_to_string(sidecar.dir().join("access.log")).unwrap();
         assert_eq!(text.lines().count(), 1);
-        assert!(text.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte) || byte >= 0x80), "{text:?}");
+        assert!(
+            text.bytes().all(|byte| byte == b'\n' || (0x20..0x7f).contains(&byte) || byte >= 0x80),
+            "{text:?}"
+        );
     });
 }
