@@ -16,6 +16,7 @@ use outrigger_filters::clock::{Clock, Nanos, SystemClock};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::linger::Linger;
 use crate::hygiene::Malformed;
 use crate::hygiene::guard::{Guard, Verdict};
 use crate::timer::Alarm;
@@ -114,6 +115,9 @@ pub(crate) struct ClientIo {
     waiting_since: Option<(Wait, Nanos)>,
     write_alarm: Alarm,
     writing: Option<Window>,
+    /// Our side is closed; what the client still sends is only read to spare it a reset.
+    shut: bool,
+    linger: Linger,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -153,6 +157,8 @@ impl ClientIo {
             waiting_since: None,
             write_alarm: Alarm::default(),
             writing: None,
+            shut: false,
+            linger: Linger::default(),
         };
         // Trouble found here is kept and shown by the first read.
         if !io.held.is_empty() {
@@ -316,7 +322,9 @@ impl AsyncRead for ClientIo {
             if this.closed {
                 let in_body = this.guard.as_ref().is_some_and(Guard::in_body);
                 let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed body");
-                return Poll::Ready(if in_body { Err(malformed()) } else { Ok(()) });
+                // The stand-in is the last request and says so: hyper closes once it is answered. An end of
+                // the stream, seen before the answer is out, would count as a client that has left.
+                return if in_body { Poll::Ready(Err(malformed())) } else { Poll::Pending };
             }
             if this.guard.as_ref().is_some_and(Guard::holding_for_upgrade) {
                 // What follows an upgrade stays in the socket until the upstream has answered.
@@ -366,6 +374,14 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        if !this.shut {
+            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            this.shut = true;
+        }
+        if this.closed || this.guard.as_ref().is_some_and(Guard::in_body) {
+            ready!(this.linger.poll(cx, &mut this.stream, &this.clock));
+        }
+        Poll::Ready(Ok(()))
     }
 }
