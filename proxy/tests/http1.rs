@@ -350,3 +350,54 @@ fn says_that_the_answer_broke_off() {
         assert_eq!(client.get("/").await.status, 200, "the client's connection lives on");
     });
 }
+
+#[test]
+fn keeps_the_frame_that_a_body_came_in() {
+    run(async {
+        let server = ByHand::listen().await;
+        let sidecar = before(server.address()).await;
+        let mut client = Raw::connect(sidecar.inbound).await;
+        client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await;
+        let mut app = server.accept().await;
+        for (next, frame, rest) in [
+            (
+                "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+                "content-length: 2",
+                "hi",
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi",
+                "transfer-encoding: chunked",
+                "2\r\nhi\r\n0\r\n\r\n",
+            ),
+            ("POST / HTTP/1.1\r\nhost: a\r\n\r\n", "content-length: 2", "hi"),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "content-length: 0", ""),
+            ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", "x-request-id", ""),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "x-request-id", ""),
+        ] {
+            let head = app.request_head().await;
+            let framed = head.matches("content-length").count() + head.matches("transfer-encoding").count();
+            assert!(head.contains(frame) && framed <= 1, "{head}");
+            assert_eq!(app.exactly(rest.len()).await.unwrap(), rest.as_bytes(), "{head}");
+            app.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            assert_eq!(client.answer("GET").await.status, 200);
+            client.send(next).await;
+        }
+    });
+}
+
+#[test]
+fn refuses_a_head_request_without_a_body() {
+    run(async {
+        let app = app();
+        let sidecar = before(app.address()).await;
+        let mut client = Raw::connect(sidecar.outbound).await;
+        for _ in 0..2 {
+            let answer = client.ask("HEAD / HTTP/1.1\r\nhost: nobody.test\r\n\r\n").await;
+            assert_eq!(
+                (answer.status, answer.field("content-type")),
+                (404, Some("application/problem+json"))
+            );
+        }
+    });
+}
