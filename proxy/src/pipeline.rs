@@ -121,6 +121,9 @@ async fn run(
         upgrade: upgrade.is_some(),
     };
     let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
+    if progress.is_none() {
+        outgoing::say_that_nothing_comes(&mut request);
+    }
     let body = match &progress {
         Some(progress) => RequestBody::streaming(body, progress, exchange.worker.clock),
         None => RequestBody::Empty,
@@ -130,6 +133,10 @@ async fn run(
         exchange.record.bytes_in = progress.bytes.get();
     }
     let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
+    if hop::is_ambiguous(answer.response.headers()) {
+        let failure = Failure::sent(Outcome::HttpProtocolError, "the answer can be framed in two ways");
+        return Err((Stop::Failed(failure), None));
+    }
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Reached::Switched(tunnel::Switch { client, answer }))

@@ -54,6 +54,7 @@ fn refuses_answers_that_two_readers_would_read_differently() {
             "HTTP/1.1 200 OK\r\ncontent-length: 3\r\ncontent-length: 5\r\n\r\nhello",
             "HTTP/1.1 200 OK\r\ncontent-length: +5\r\n\r\nhello",
             "HTTP/1.1 200 OK\r\ncontent-length: 5, 5\r\n\r\nhello",
+            "HTTP/1.1 200 OK\r\ncontent-length: 5\r\ncontent-length: 5\r\n\r\nhello",
             "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked, gzip\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
             "nonsense\r\n\r\n",
             "HTTP/1.1 2000 OK\r\ncontent-length: 0\r\n\r\n",
