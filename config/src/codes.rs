@@ -52,8 +52,8 @@ codes! {
     KEY = "E0108", "A key of a mapping is not text.";
     NOT_TEXT = "E0109", "The file is not UTF-8 text.";
     TOO_MANY_VALUES = "E0110", "The document has more than 500,000 values.";
-    NOT_APPLICABLE = "E0112", "The policy holds, but cannot be put in force here: a file or port it names is not to be had.";
     NO_FILES = "E0111", "The directory holds no *.yaml or *.yml file.";
+    NOT_APPLICABLE = "E0112", "The policy holds, but cannot be put in force here: a file or port it names is not to be had.";
     WRONG_TYPE = "E0201", "A value has the wrong type: a list where a mapping is read, and so on.";
     UNKNOWN_KEY = "E0202", "A key the language does not have.";
     MISSING_KEY = "E0203", "A key that must be there is not.";

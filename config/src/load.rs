@@ -55,7 +55,8 @@ impl Policy {
             let index = Index::new(&root);
             for (keys, message) in found {
                 let spot = keys.iter().fold(index.root(), |spot, key| spot.key(key));
-                problems.push(Problem::new(codes::NOT_APPLICABLE, spot.span, message).path(index.path(spot.id)));
+                problems
+                    .push(Problem::new(codes::NOT_APPLICABLE, spot.span, message).path(index.path(spot.id)));
             }
         }
         problems.finish(&self.sources)

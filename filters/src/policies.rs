@@ -1,7 +1,8 @@
 //! The one list of policies: which there are, and in which order they are asked.
 //!
-//! The order is code, not configuration: most other orders are mistakes. A policy that is missing from one of the
-//! two lines of `parts` does not compile (destructuring names every field) or fails a test (`KEYS`).
+//! One line a policy, in each mapping it may stand in: `key: type`, in the order in which they are asked. The order
+//! is code, not configuration: most other orders are mistakes. Everything else (fields, keys, schema, checks, the
+//! chain) follows from the line, so none can be forgotten.
 
 use std::sync::Arc;
 
@@ -10,85 +11,68 @@ use serde::{Deserialize, Serialize};
 
 use crate::chain::Chain;
 use crate::policy::{AnyPolicy, Build, Invalid, Policy as _};
-use crate::rate_limits::Limit;
 use crate::state::StateStore;
 
-/// Policies of a route.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct RoutePolicies {
-    /// How many requests in how long; all are checked, then all are charged.
-    // First: cheap, and fair between keys before any shared capacity is touched.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rate_limits: Vec<Limit>,
-}
-
-impl RoutePolicies {
-    /// The keys of this mapping, so that a mapping which holds more than policies can be split.
-    pub const KEYS: &[&str] = &["rate_limits"];
-
-    /// Each policy once.
-    #[must_use]
-    pub fn example() -> Self {
-        Self { rate_limits: Vec::example() }
+policies! {
+    /// Policies of a route.
+    RoutePolicies {
+        /// How many requests in how long; all are checked, then all are charged.
+        // First: cheap, and fair between keys before any shared capacity is touched.
+        rate_limits: Vec<crate::rate_limits::Limit>,
     }
 
-    /// What parses but cannot be meant; paths begin with a key, such as `rate_limits[2].burst`.
-    #[must_use]
-    pub fn validate(&self) -> Vec<Invalid> {
-        validate(&self.parts())
-    }
-
-    /// The chain that enforces them. `owner` is whose they are, the same through every change: its state is found
-    /// by it. For a chain that was replaced, build anew instead of installing it again: its pace is outdated.
-    #[must_use]
-    pub fn build(&self, owner: &str, store: &StateStore) -> Arc<Chain> {
-        build(&self.parts(), owner, store)
-    }
-
-    /// In the order in which they are asked.
-    fn parts(&self) -> Vec<&dyn AnyPolicy> {
-        let Self { rate_limits } = self;
-        vec![rate_limits]
+    /// Policies of a dependency.
+    UpstreamPolicies {
+        /// How many requests in how long; all are checked, then all are charged.
+        rate_limits: Vec<crate::rate_limits::Limit>,
     }
 }
 
-/// Policies of a dependency.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
-pub struct UpstreamPolicies {
-    /// How many requests in how long; all are checked, then all are charged.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub rate_limits: Vec<Limit>,
+macro_rules! policies {
+    ($($(#[$about:meta])* $name:ident { $($(#[$doc:meta])* $key:ident: $policy:ty,)+ })+) => {$(
+        $(#[$about])*
+        #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+        #[serde(deny_unknown_fields, default)]
+        pub struct $name {
+            $($(#[$doc])* #[serde(skip_serializing_if = "is_default")] pub $key: $policy,)+
+        }
+
+        impl $name {
+            /// The keys of this mapping, so that a mapping which holds more than policies can be split.
+            pub const KEYS: &[&str] = &[$(stringify!($key)),+];
+
+            /// Each policy once.
+            #[must_use]
+            pub fn example() -> Self {
+                Self { $($key: <$policy>::example()),+ }
+            }
+
+            /// What parses but cannot be meant; paths begin with a key, such as `rate_limits[2].burst`.
+            #[must_use]
+            pub fn validate(&self) -> Vec<Invalid> {
+                validate(&self.parts())
+            }
+
+            /// The chain that enforces them. `owner` is whose they are, the same through every change: its state is
+            /// found by it. For a chain that was replaced, build anew instead of installing it again: its pace is
+            /// outdated.
+            #[must_use]
+            pub fn build(&self, owner: &str, store: &StateStore) -> Arc<Chain> {
+                build(&self.parts(), owner, store)
+            }
+
+            /// In the order in which they are asked.
+            fn parts(&self) -> Vec<&dyn AnyPolicy> {
+                vec![$(&self.$key),+]
+            }
+        }
+    )+};
 }
+use policies;
 
-impl UpstreamPolicies {
-    /// The keys of this mapping, so that a mapping which holds more than policies can be split.
-    pub const KEYS: &[&str] = &["rate_limits"];
-
-    /// Each policy once.
-    #[must_use]
-    pub fn example() -> Self {
-        Self { rate_limits: Vec::example() }
-    }
-
-    /// What parses but cannot be meant; paths begin with a key, such as `rate_limits[2].burst`.
-    #[must_use]
-    pub fn validate(&self) -> Vec<Invalid> {
-        validate(&self.parts())
-    }
-
-    /// The chain that enforces them; see [`RoutePolicies::build`].
-    #[must_use]
-    pub fn build(&self, owner: &str, store: &StateStore) -> Arc<Chain> {
-        build(&self.parts(), owner, store)
-    }
-
-    /// In the order in which they are asked.
-    fn parts(&self) -> Vec<&dyn AnyPolicy> {
-        let Self { rate_limits } = self;
-        vec![rate_limits]
-    }
+/// What was not written is not shown.
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
 }
 
 fn validate(parts: &[&dyn AnyPolicy]) -> Vec<Invalid> {

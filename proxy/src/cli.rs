@@ -2,6 +2,7 @@
 
 pub mod client;
 mod explain;
+pub mod health;
 pub mod samples;
 pub mod stat;
 pub mod top;
@@ -45,18 +46,23 @@ enum Command {
     Stat(stat::Args),
     /// Watch the traffic of a running sidecar
     Top(top::Args),
+    /// Ask a running sidecar whether it is ready: exit code 0, 1 or 5 (unreachable)
+    Health(health::Args),
 }
 
 /// Runs the command line. Exit codes: 0 ok, 1 failed, 2 usage, 5 unreachable.
 #[must_use]
 pub fn main() -> ExitCode {
     match Cli::parse().command {
-        Command::Proxy { config, policy, app } => crate::app::run(&crate::app::Options { config, policy, app }),
+        Command::Proxy { config, policy, app } => {
+            crate::app::run(&crate::app::Options { config, policy, app })
+        }
         Command::Validate(args) => validate::run(&args),
         Command::Schema => print(&format!("{:#}\n", outrigger_config::schema())),
         Command::Explain(args) => explain::run(&args),
         Command::Stat(args) => wait(stat::run(args)),
         Command::Top(args) => wait(top::run(args)),
+        Command::Health(args) => wait(health::run(args)),
     }
 }
 

@@ -26,6 +26,7 @@ use outrigger_filters::request::RequestView;
 
 use crate::failure::Failure;
 use crate::hygiene::hop;
+use crate::hygiene::request_id::RequestId;
 use crate::respond::{self, Refusal};
 use crate::router::Target;
 use crate::server::connection::Connection;
@@ -55,7 +56,8 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     // hyper says that it was asked to switch; our guard holds back what follows until we have answered.
     // Exactly when it holds: a leave to read on that is not used at once would let the next upgrade through early.
     let mut offers = request.headers().get_all(header::UPGRADE).iter();
-    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes())) || *request.method() == http::Method::CONNECT;
+    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes()))
+        || *request.method() == http::Method::CONNECT;
     let client = holds.then(|| hyper::upgrade::on(&mut request));
     let _resume = holds.then(|| connection.resume_unless_switched());
     let (parts, body) = request.into_parts();
@@ -106,7 +108,8 @@ async fn run(
         return Err((rejected, Some(body)));
     }
     let Some(lane) = &place.lane else {
-        let failure = Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
+        let failure =
+            Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
         return Err((Stop::Failed(failure), Some(body)));
     };
     if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster, &mut request) {
@@ -142,7 +145,8 @@ async fn run(
             Ok(Reached::Switched(tunnel::Switch { client, answer }))
         }
         None if answer.response.status().is_informational() => {
-            let failure = Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
+            let failure =
+                Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
         _ => Ok(Reached::Reply(Box::new(answer))),
@@ -152,7 +156,9 @@ async fn run(
 /// A client that broke off because we found its body malformed gets told so.
 fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
     match connection.signals.trouble() {
-        Some(trouble) if failure.outcome == Outcome::ClientCancelled => Stop::Refused(Refusal::Trouble(trouble)),
+        Some(trouble) if failure.outcome == Outcome::ClientCancelled => {
+            Stop::Refused(Refusal::Trouble(trouble))
+        }
         _ => Stop::Failed(failure),
     }
 }
@@ -177,7 +183,7 @@ async fn gates(
     }
     if not_before > exchange.started {
         let now = exchange.worker.now();
-        exchange.worker.timer().until(not_before).await;
+        Box::pin(async { exchange.worker.timer().until(not_before).await }).await;
         exchange.record.timings.queue = exchange::micros(now, exchange.worker.now());
     }
     Ok(())
@@ -229,7 +235,8 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
         return Response::from_parts(parts, ReplyBody::Empty);
     }
     let limits = limits(&exchange, route, &parts.headers);
-    let outflow = Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status));
+    let outflow =
+        Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
     Response::from_parts(parts, ReplyBody::Upstream(outflow))
 }
 
@@ -269,11 +276,22 @@ pub(crate) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {
 /// The part of a request that routes are chosen by.
 pub(crate) fn routing<'a>(request: &'a Request<()>, host: &'a str) -> Target<'a> {
     let uri = request.uri();
-    Target { method: request.method(), host, path: uri.path(), query: uri.query(), headers: request.headers() }
+    Target {
+        method: request.method(),
+        host,
+        path: uri.path(),
+        query: uri.query(),
+        headers: request.headers(),
+    }
 }
 
-pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {
+pub(crate) fn head_of(connection: &Connection, request: &Request<()>, started: Nanos) -> Head {
+    let headers = request.headers();
+    let wall = connection.worker.wall_ms(started);
+    let mut random = connection.worker.random.borrow_mut();
     Head {
+        request_id: RequestId::of(headers, connection.trusted, wall, &mut random),
+        client: connection.client_ip(headers),
         method: request.method().clone(),
         uri: request.uri().clone(),
         version: request.version(),
@@ -281,6 +299,5 @@ pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {
             let authority = request.uri().authority()?;
             HeaderValue::from_str(authority.as_str()).ok()
         }),
-        client,
     }
 }

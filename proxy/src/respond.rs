@@ -151,7 +151,10 @@ pub(crate) fn panicked() -> Response<ReplyBody> {
 }
 
 fn count_malformed(exchange: &Exchange, stop: &Stop, verdict: &Verdict) {
-    if matches!(stop, Stop::Refused(Refusal::Trouble(_) | Refusal::Path(_) | Refusal::Host | Refusal::Fields(_))) {
+    if matches!(
+        stop,
+        Stop::Refused(Refusal::Trouble(_) | Refusal::Path(_) | Refusal::Host | Refusal::Fields(_))
+    ) {
         exchange.worker.shared.resources.telemetry.process().malformed.bump(verdict.reason);
     }
 }
@@ -173,9 +176,13 @@ impl Verdict {
         let (status, reason) = (refusal.status(), refusal.reason());
         let close = !matches!(refusal, Refusal::UnknownHost | Refusal::Loop);
         let (outcome, error, problem, title, stage) = match refusal {
-            Refusal::Trouble(Trouble::SlowHead) => {
-                (Outcome::SlowClient, "http_request_error", "slow-request", "The request was too slow", "http")
-            }
+            Refusal::Trouble(Trouble::SlowHead) => (
+                Outcome::SlowClient,
+                "http_request_error",
+                "slow-request",
+                "The request was too slow",
+                "http",
+            ),
             Refusal::Method => (
                 Outcome::RequestDenied,
                 "http_request_denied",
@@ -190,9 +197,13 @@ impl Verdict {
                 "No dependency answers to this host",
                 "route",
             ),
-            Refusal::Loop => {
-                (Outcome::ProxyLoopDetected, "proxy_loop_detected", "loop", "The request goes in circles", "http")
-            }
+            Refusal::Loop => (
+                Outcome::ProxyLoopDetected,
+                "proxy_loop_detected",
+                "loop",
+                "The request goes in circles",
+                "http",
+            ),
             _ => (
                 Outcome::BadRequest,
                 "http_request_error",
@@ -291,9 +302,7 @@ impl Verdict {
         );
         put(&mut headers, PROXY_STATUS, &status_line);
         headers.insert(SENT, HeaderValue::from_static(if self.sent { "1" } else { "0" }));
-        if let Some(id) = &exchange.request_id {
-            headers.insert(REQUEST_ID, id.clone());
-        }
+        headers.insert(REQUEST_ID, exchange.request_id.to_value());
         if let Some((name, quota)) = &self.quota {
             quota_headers(&mut headers, name, quota);
         }
@@ -322,7 +331,8 @@ impl Verdict {
             "detail": self.detail,
         });
         let mut response = Response::new(ReplyBody::Full(Bytes::from(format!("{body}\n"))));
-        *response.status_mut() = StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        *response.status_mut() =
+            StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         *response.headers_mut() = headers;
         response
     }

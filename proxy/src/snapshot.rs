@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use outrigger_config::plan::{Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream};
+use outrigger_config::plan::{
+    Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream,
+};
 use outrigger_filters::chain::Chain;
 use outrigger_filters::policies::UpstreamPolicies;
 use outrigger_filters::state::StateStore;
@@ -43,7 +45,7 @@ pub(crate) struct Snapshot {
     hosts: HashMap<Box<str>, usize>,
     /// Longest first.
     suffixes: Vec<(Box<str>, usize)>,
-    names: HashMap<Arc<str>, usize>,
+    listeners: HashMap<SocketAddr, usize>,
     /// Serves unknown hosts, if they may pass; each gets a cluster of its own when it is first called.
     pub(crate) pass: Option<Side>,
     pub(crate) unmatched: [RouteSeries; 2],
@@ -76,11 +78,7 @@ impl Snapshot {
     ///
     /// # Errors
     /// A file the plan names cannot be used. Each entry is the place in the policy and what is wrong.
-    pub(crate) fn compile(
-        plan: &Plan,
-        generation: u64,
-        resources: &Resources,
-    ) -> Result<Self, Vec<Trouble>> {
+    pub(crate) fn compile(plan: &Plan, generation: u64, resources: &Resources) -> Result<Self, Vec<Trouble>> {
         let mut problems = Vec::new();
         let app = resources.app.as_ref().or(plan.inbound.app.as_ref());
         let direction = Direction::Inbound;
@@ -106,15 +104,17 @@ impl Snapshot {
         }
         let (hosts, suffixes) = index(&plan.dependencies);
         let listen = plan.dependencies.iter().zip(&dependencies);
-        let listen = listen.filter_map(|(planned, side)| Some((planned.listen?, Arc::clone(&side.name))));
+        let listen: Vec<_> =
+            listen.filter_map(|(planned, side)| Some((planned.listen?, Arc::clone(&side.name)))).collect();
+        let listeners = plan.dependencies.iter().enumerate();
         let series = |direction| resources.telemetry.route(direction, "none", "", []);
         Ok(Self {
             generation,
             readiness: plan.inbound.readiness.clone(),
-            listen: listen.collect(),
+            listen,
+            listeners: listeners.filter_map(|(at, planned)| Some((planned.listen?, at))).collect(),
             hosts,
             suffixes,
-            names: dependencies.iter().enumerate().map(|(at, side)| (Arc::clone(&side.name), at)).collect(),
             inbound,
             dependencies,
             pass,
@@ -127,9 +127,9 @@ impl Snapshot {
         find_host(&self.hosts, &self.suffixes, host)
     }
 
-    /// The dependency called `name`.
-    pub(crate) fn by_name(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
+    /// The dependency whose `listen` is `address`, whatever it is called by now.
+    pub(crate) fn by_listener(&self, address: SocketAddr) -> Option<usize> {
+        self.listeners.get(&address).copied()
     }
 
     /// The series of requests that no route took.
@@ -194,8 +194,14 @@ struct Builder<'a> {
 }
 
 impl Builder<'_> {
-    fn side(mut self, upstream: Option<&Upstream>, routes: &[PlannedRoute], policies: &UpstreamPolicies) -> Side {
-        let owner = if self.name.is_empty() { "inbound".to_owned() } else { format!("dependencies.{}", self.name) };
+    fn side(
+        mut self,
+        upstream: Option<&Upstream>,
+        routes: &[PlannedRoute],
+        policies: &UpstreamPolicies,
+    ) -> Side {
+        let owner =
+            if self.name.is_empty() { "inbound".to_owned() } else { format!("dependencies.{}", self.name) };
         let cluster = upstream.and_then(|upstream| self.cluster(upstream));
         let router = Router::new(routes.iter().map(|route| &route.matches)).unwrap_or_else(|error| {
             self.problems.push((self.place("routes"), error.to_string()));

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) self_token: String,
     /// Accepted connections, all workers.
     pub(crate) connections: AtomicUsize,
+    /// Those of them that have carried a request.
+    pub(crate) serving: AtomicUsize,
     /// Not ready, keep-alive off, still accepting.
     pub(crate) draining: AtomicBool,
 }
@@ -159,7 +161,11 @@ impl Worker {
     }
 
     /// The lane of a host nobody named.
-    pub(crate) fn passing(&self, authority: &str, make: impl FnOnce() -> Option<Arc<Cluster>>) -> Option<Rc<Lane>> {
+    pub(crate) fn passing(
+        &self,
+        authority: &str,
+        make: impl FnOnce() -> Option<Arc<Cluster>>,
+    ) -> Option<Rc<Lane>> {
         if let Some(known) = self.passing.borrow().get(authority) {
             return Some(Rc::clone(known));
         }
@@ -227,7 +233,11 @@ impl Worker {
         Rc::new(Local { snapshot, inbound, dependencies })
     }
 
-    fn pool(&self, endpoint: &Arc<crate::upstream::cluster::Endpoint>, cluster: &Cluster) -> Rc<EndpointPool> {
+    fn pool(
+        &self,
+        endpoint: &Arc<crate::upstream::cluster::Endpoint>,
+        cluster: &Cluster,
+    ) -> Rc<EndpointPool> {
         let bounds = self.bounds(cluster);
         let mut pools = self.pools.borrow_mut();
         let pool = pools.entry(endpoint.id).or_insert_with(|| EndpointPool::new(endpoint, bounds));

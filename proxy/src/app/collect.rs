@@ -8,7 +8,8 @@ use crate::telemetry::{Collect, Exposition};
 use crate::worker::Shared;
 
 const CONNECTIONS: (&str, &str) = ("outrigger_upstream_connections", "Open connections to an upstream.");
-const REQUESTS: (&str, &str) = ("outrigger_upstream_in_flight", "Requests at an upstream, over all endpoints.");
+const REQUESTS: (&str, &str) =
+    ("outrigger_upstream_in_flight", "Requests at an upstream, over all endpoints.");
 
 /// Reads the policy in force at each scrape.
 pub(super) struct Collector {

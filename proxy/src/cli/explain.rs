@@ -57,7 +57,8 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 fn request(args: &Args) -> Result<Request<()>, String> {
-    let (method, target) = args.request.trim().split_once(' ').unwrap_or(("GET", args.request.trim()));
+    let written = args.request.trim();
+    let (method, target) = written.split_once(' ').unwrap_or(("GET", written));
     let mut request = Request::builder()
         .method(method)
         .uri(target.trim())

@@ -76,7 +76,9 @@ pub fn is_ambiguous(response: &HeaderMap) -> bool {
     match (lengths.next(), codings.next()) {
         (None, None) => false,
         (Some(length), None) => lengths.next().is_some() || !length.as_bytes().iter().all(u8::is_ascii_digit),
-        (None, Some(coding)) => codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (None, Some(coding)) => {
+            codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        }
         (Some(_), Some(_)) => true,
     }
 }
@@ -106,7 +108,9 @@ pub fn strip_response(headers: &mut HeaderMap, upgraded: bool) {
 /// which Java's and curl's clients make with their first request, body and all) is removed, and its request is an
 /// ordinary one: RFC 9110 §7.8 lets a server ignore it.
 pub fn asks_for_websocket(upgrade: &[u8]) -> bool {
-    upgrade.split(|&byte| byte == b',').any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+    upgrade
+        .split(|&byte| byte == b',')
+        .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
 }
 
 /// Whether a field is one that `Connection` must not be able to remove: framing, routing, credentials,

@@ -39,7 +39,12 @@ impl Try {
         Self { series, started: now, method, proto: Proto::H11, open: true }
     }
 
-    pub(crate) fn end(&mut self, exchange: &mut Exchange, outcome: Outcome, now: Nanos) {
+    /// Not reported yet.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
+    pub(crate) fn end(&mut self, exchange: &Exchange, outcome: Outcome, now: Nanos) {
         if !std::mem::take(&mut self.open) {
             return;
         }
@@ -77,7 +82,9 @@ pub(crate) async fn send(
     let mut avoid = None;
     loop {
         let is_retry = exchange.record.attempts > 0;
-        let now = exchange.worker.now();
+        // The first try begins with the request, as near as matters.
+        let later = is_retry || exchange.record.timings.queue > 0;
+        let now = if later { exchange.worker.now() } else { exchange.started };
         let mut attempt = Try::begin(plan.series, exchange, now);
         // After a stale connection a fresh one; after an endpoint that cannot be reached any of another.
         let fresh = plan.upgrade || (is_retry && avoid.is_none());
@@ -124,7 +131,7 @@ async fn acquire(
     let worker = Rc::clone(&exchange.worker);
     let now = clock.began;
     if plan.lane.cluster.endpoints().is_empty() {
-        let resolved = plan.lane.cluster.wait_resolved();
+        let resolved = Box::pin(plan.lane.cluster.wait_resolved());
         let timeout = || Failure::unsent(Outcome::DnsTimeout, "the name was not resolved in time");
         clock.connecting(resolved, timeout).await.map_err(|failure| (failure, None))?;
     }
@@ -136,7 +143,8 @@ async fn acquire(
         return Ok(lease);
     }
     let timeout = || Failure::unsent(Outcome::ConnectionTimeout, "the endpoint did not accept in time");
-    let connected = clock.connecting(pool.connect(&plan.lane.cluster), timeout).await;
+    // Boxed because it is rare and large: the state of every request would be as large.
+    let connected = clock.connecting(Box::pin(pool.connect(&plan.lane.cluster)), timeout).await;
     exchange.record.timings.connect = micros(now, worker.now());
     connected.and_then(|connected| connected).map_err(|failure| (failure, Some(pool.endpoint.id)))
 }
@@ -157,12 +165,17 @@ async fn once(
     clock.sent();
     let result = match &mut lease.carrier {
         Carrier::Own(h1) => {
-            let answer = h1.send(request);
-            clock.head(answer, |cx| h1.poll_drive(cx)).await
+            let mut answer = pin!(h1.send(request));
+            let look = |cx: &mut Context<'_>| {
+                // The request is in the connection's hands; driving it is what brings the answer.
+                let _ = h1.poll_drive(cx);
+                h1.look(cx, |cx| answer.as_mut().poll(cx))
+            };
+            clock.head(look).await
         }
         Carrier::Shared(h2) => {
-            let h2 = Rc::clone(h2);
-            clock.head(h2.send(request), |_| Poll::Pending).await
+            let mut answer = pin!(h2.send(request));
+            clock.head(|cx: &mut Context<'_>| answer.as_mut().poll(cx)).await
         }
         Carrier::Returned => {
             let failure = Failure::unsent(Outcome::ProxyInternalError, "the connection was given back early");
@@ -270,22 +283,14 @@ impl<'a> Deadline<'a> {
         result.ok_or_else(late)
     }
 
-    /// The head of the answer, driving the connection meanwhile.
+    /// The head of the answer, in time.
     async fn head(
         &mut self,
-        answer: impl Future<Output = SendResult>,
-        mut drive: impl FnMut(&mut Context<'_>) -> Poll<()>,
+        mut look: impl FnMut(&mut Context<'_>) -> Poll<SendResult>,
     ) -> Result<SendResult, Failure> {
-        let mut answer = pin!(answer);
-        std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            let _ = drive(cx);
-            if let Poll::Ready(done) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            self.poll_late(cx).map(Err)
+        std::future::poll_fn(|cx| match look(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.poll_late(cx).map(Err),
         })
         .await
     }

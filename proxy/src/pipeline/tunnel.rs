@@ -58,7 +58,7 @@ pub(super) fn open(
             (_, Err(_)) => Outcome::ClientCancelled,
         };
         let now = worker.now();
-        attempt.end(&mut exchange, outcome, now);
+        attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         drop(lease);
     });
@@ -103,7 +103,12 @@ impl Flow {
         outcome
     }
 
-    async fn pump<R, W>(&self, mut from: ReadHalf<R>, mut to: WriteHalf<W>, count: &Cell<u64>) -> io::Result<()>
+    async fn pump<R, W>(
+        &self,
+        mut from: ReadHalf<R>,
+        mut to: WriteHalf<W>,
+        count: &Cell<u64>,
+    ) -> io::Result<()>
     where
         R: AsyncRead,
         W: AsyncWrite,

@@ -49,8 +49,13 @@ impl Watch {
         let watcher = watcher.inspect_err(|error| {
             log::warn("no file notification; polling every two seconds", &[("error", error)]);
         });
-        let mut watch =
-            Self { path: path.to_owned(), events, watcher: watcher.ok(), watched: Vec::new(), seen: Vec::new() };
+        let mut watch = Self {
+            path: path.to_owned(),
+            events,
+            watcher: watcher.ok(),
+            watched: Vec::new(),
+            seen: Vec::new(),
+        };
         watch.follow();
         watch.seen = prints(&watch.path);
         watch

@@ -82,7 +82,8 @@ impl Acceptor {
     }
 
     async fn pass(&self, stream: TcpStream, peer: SocketAddr, door: &Door, tls: Option<&ServerTls>) {
-        let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed)) else {
+        let Some(worker) = self.workers.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed))
+        else {
             return;
         };
         let Some(permit) = self.permit(worker, door) else { return };

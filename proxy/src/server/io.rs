@@ -290,7 +290,8 @@ impl ClientIo {
         if window.is_some_and(|window| window.written >= MIN_WRITTEN) {
             window = None;
         }
-        let window = window.map_or(Window { start: now, last: now, written: 0 }, |w| Window { last: now, ..w });
+        let window =
+            window.map_or(Window { start: now, last: now, written: 0 }, |w| Window { last: now, ..w });
         self.writing = Some(window);
         ready!(self.write_alarm.poll_at(cx, &self.clock, window.start.after(limit)));
         Poll::Ready(io::Error::new(io::ErrorKind::TimedOut, "the client does not read"))
@@ -307,6 +308,13 @@ impl ClientIo {
             Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
             Poll::Pending => self.poll_write_wait(cx).map(Err),
         }
+    }
+}
+
+impl ClientIo {
+    /// TLS keeps records of its own: a flush, and a farewell, can wait for a client as a write can.
+    fn flushed(&mut self, polled: Poll<io::Result<()>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if polled.is_pending() { self.poll_write_wait(cx).map(Err) } else { polled }
     }
 }
 
@@ -370,13 +378,16 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_flush(cx);
+        this.flushed(polled, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
         if !this.shut {
-            ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
+            let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.flushed(polled, cx))?;
             this.shut = true;
         }
         if this.closed || this.guard.as_ref().is_some_and(Guard::in_body) {

@@ -67,6 +67,8 @@ fn handshake(error: &io::Error) -> Failure {
             Failure::unsent(Outcome::TlsAlertReceived, "the endpoint refused the TLS handshake")
         }
         Some(_) => Failure::unsent(Outcome::TlsProtocolError, "the TLS handshake failed"),
-        None => Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the TLS handshake"),
+        None => {
+            Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the TLS handshake")
+        }
     }
 }

@@ -25,6 +25,10 @@ const MAX_WAITING: usize = 1024;
 pub(crate) struct EndpointPool {
     pub(crate) endpoint: Arc<Endpoint>,
     bounds: Cell<Bounds>,
+    #[expect(
+        clippy::vec_box,
+        reason = "a connection moves in and out for every request; a pointer moves cheaper"
+    )]
     idle: RefCell<Vec<Box<H1>>>,
     shared: RefCell<Vec<Rc<H2>>>,
     open: Cell<usize>,
@@ -57,10 +61,6 @@ impl EndpointPool {
         self.bounds.set(bounds);
     }
 
-    pub(crate) fn idle_count(&self) -> usize {
-        self.idle.borrow().len()
-    }
-
     /// A connection that is ready now, if there is one.
     pub(crate) fn ready(self: &Rc<Self>, now: Nanos) -> Option<Lease> {
         if let Some(h2) = self.open_h2() {
@@ -70,7 +70,7 @@ impl EndpointPool {
             let mut h1 = self.idle.borrow_mut().pop()?;
             let fresh = now.since(h1.idle_since) < self.bounds.get().keepalive;
             if fresh && h1.is_reusable() {
-                return Some(Lease::own(h1, self, true));
+                return Some(Lease::own(h1, self));
             }
         }
     }
@@ -85,7 +85,7 @@ impl EndpointPool {
                 return self.open(cluster).await;
             }
             match self.wait()?.await {
-                Ok(Some(h1)) => return Ok(Lease::own(h1, self, true)),
+                Ok(Some(h1)) => return Ok(Lease::own(h1, self)),
                 // Room for a new one; or it may be that the shared connection has room again.
                 Ok(None) | Err(_) => {
                     if let Some(h2) = self.open_h2() {
@@ -115,10 +115,11 @@ impl EndpointPool {
         let (slot, connecting) = (Slot::take(self), Connecting::begin(self));
         let (stream, is_h2) = dial::dial(cluster, &self.endpoint.address).await?;
         let counted = Counted::connection(&self.endpoint);
-        let failed = |_| Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the handshake");
+        let failed =
+            |_| Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the handshake");
         if !is_h2 {
             let h1 = H1::handshake(stream, (slot, counted)).await.map_err(failed)?;
-            return Ok(Lease::own(Box::new(h1), self, false));
+            return Ok(Lease::own(Box::new(h1), self));
         }
         let h2 = H2::handshake(stream, (slot, counted)).await.map_err(failed)?;
         drop(connecting);
@@ -207,8 +208,6 @@ impl Drop for Connecting<'_> {
 /// and an HTTP/2 stream reset.
 pub(crate) struct Lease {
     pub(crate) carrier: Carrier,
-    /// It has carried a request before, so the endpoint may have closed it without our knowing.
-    pub(crate) reused: bool,
     pool: Rc<EndpointPool>,
     _counted: Counted,
 }
@@ -222,23 +221,27 @@ pub(crate) enum Carrier {
 }
 
 impl Lease {
-    fn own(h1: Box<H1>, pool: &Rc<EndpointPool>, reused: bool) -> Self {
+    fn own(h1: Box<H1>, pool: &Rc<EndpointPool>) -> Self {
         let counted = Counted::request(&pool.endpoint);
-        Self { carrier: Carrier::Own(h1), reused, pool: Rc::clone(pool), _counted: counted }
+        Self { carrier: Carrier::Own(h1), pool: Rc::clone(pool), _counted: counted }
     }
 
     fn shared(h2: Rc<H2>, pool: &Rc<EndpointPool>) -> Self {
         h2.streams.set(h2.streams.get().saturating_add(1));
         let counted = Counted::request(&pool.endpoint);
-        Self { carrier: Carrier::Shared(h2), reused: true, pool: Rc::clone(pool), _counted: counted }
+        Self { carrier: Carrier::Shared(h2), pool: Rc::clone(pool), _counted: counted }
     }
 
     pub(crate) const fn is_h2(&self) -> bool {
         matches!(self.carrier, Carrier::Shared(_))
     }
 
-    pub(crate) fn endpoint(&self) -> &Arc<Endpoint> {
-        &self.pool.endpoint
+    /// Looks for what the connection has handed over, before it is driven.
+    pub(crate) fn look<T>(&mut self, cx: &mut Context<'_>, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        match &mut self.carrier {
+            Carrier::Own(h1) => h1.look(cx, look),
+            Carrier::Shared(_) | Carrier::Returned => look(cx),
+        }
     }
 
     /// Moves bytes of a connection that has no task. Ready once it has ended.
@@ -251,8 +254,9 @@ impl Lease {
 
     /// The answer is complete: the connection goes back to the pool if it can serve again.
     pub(crate) fn finish(&mut self, now: Nanos) {
+        // Whether it can serve again shows when it is taken; a waiter takes it now.
         if let Carrier::Own(h1) = &mut self.carrier
-            && h1.is_reusable()
+            && (self.pool.waiting.borrow().is_empty() || h1.is_reusable())
             && let Carrier::Own(h1) = std::mem::replace(&mut self.carrier, Carrier::Returned)
         {
             self.pool.give_back(h1, now);
