@@ -124,6 +124,9 @@ async fn run(
         upgrade: upgrade.is_some(),
     };
     let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
+    if progress.is_none() {
+        outgoing::say_that_nothing_comes(&mut request);
+    }
     let body = match &progress {
         Some(progress) => RequestBody::streaming(body, progress, exchange.worker.clock),
         None => RequestBody::Empty,
@@ -133,6 +136,10 @@ async fn run(
         exchange.record.bytes_in = progress.bytes.get();
     }
     let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
+    if hop::is_ambiguous(answer.response.headers()) {
+        let failure = Failure::sent(Outcome::HttpProtocolError, "the answer can be framed in two ways");
+        return Err((Stop::Failed(failure), None));
+    }
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Reached::Switched(tunnel::Switch { client, answer }))
@@ -228,7 +235,8 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
         return Response::from_parts(parts, ReplyBody::Empty);
     }
     let limits = limits(&exchange, route, &parts.headers);
-    let outflow = Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
+    let outflow =
+        Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
     Response::from_parts(parts, ReplyBody::Upstream(outflow))
 }
 
