@@ -15,7 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use outrigger_config::sidecar::Sidecar;
+use outrigger_config::sidecar::{Admin, Sidecar};
 use outrigger_config::{Diagnostics, LoadError};
 use outrigger_filters::clock::{Clock, SystemClock};
 use outrigger_filters::state::StateStore;
@@ -39,6 +39,8 @@ use crate::worker::{Shared, Worker};
 
 /// Connections on their way to one worker.
 const QUEUE: usize = 1024;
+/// Descriptors for listeners, files, the runtimes and the admin server.
+const RESERVED_FILES: u64 = 128;
 /// Meters nobody uses and keys that are full again are let go this often.
 const SWEEP: Duration = Duration::from_secs(10);
 
@@ -86,7 +88,7 @@ fn start(options: &Options) -> Result<ExitCode, Refused> {
         None => None,
     };
     let _ = log::init(log::Style::Logfmt);
-    raise_descriptor_limit();
+    bound_connections(&mut config);
     let runtime =
         Builder::new_current_thread().enable_all().build().map_err(other("cannot start a runtime"))?;
     let shared = share(config, app, runtime.handle().clone())?;
@@ -136,6 +138,7 @@ fn share(
         names: Names::new(handle).map_err(other("cannot read the resolver configuration"))?,
         self_token: format!("self-{:032x}", crate::hygiene::random::Random::from_os().next_u128()),
         connections: AtomicUsize::new(0),
+        serving: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
         config,
     }))
@@ -147,8 +150,10 @@ async fn serve(shared: Arc<Shared>) -> Result<ExitCode, Refused> {
         |name, address| listener::bind(address).map_err(move |error| cannot_listen(name, &address, &error));
     let inbound = bind("inbound", config.inbound.address)?;
     let outbound = bind("outbound", config.outbound.address)?;
-    let door =
-        admin::Bound::bind(&config.admin).map_err(|error| cannot_listen("admin", &"its address", &error))?;
+    let door = admin::Bound::bind(&config.admin).map_err(|error| match &config.admin {
+        Admin::Tcp(address) => cannot_listen("admin", address, &error),
+        Admin::Unix(path) => cannot_listen("admin", &path.display(), &error),
+    })?;
     let tls = config.inbound.tls.as_ref().map(ServerTls::load).transpose().map_err(Refused::Other)?;
     announce(&inbound, &outbound, &door);
 
@@ -175,9 +180,7 @@ async fn serve(shared: Arc<Shared>) -> Result<ExitCode, Refused> {
     tokio::spawn(admin::serve(door, telemetry, Arc::clone(&view) as Arc<dyn admin::AdminView>));
     tokio::spawn(sweep(Arc::clone(&shared)));
     tokio::spawn(certificates::follow(Arc::clone(&shared), tls));
-    if let (Some(watch), Some(file)) = (watch, file) {
-        tokio::spawn(follow(applier, watch, file));
-    }
+    tokio::spawn(follow(applier, watch.zip(file)));
     wait(&view).await
 }
 
@@ -222,17 +225,24 @@ fn start_workers(shared: &Arc<Shared>) -> Result<Vec<Handle>, Refused> {
         .collect()
 }
 
-/// Looks at the policy again whenever its file changes or SIGHUP comes.
-async fn follow(applier: Arc<Applier>, mut watch: Watch, file: PathBuf) {
+/// Looks at the policy again whenever its file changes or SIGHUP comes, which must not end a process without one.
+async fn follow(applier: Arc<Applier>, mut source: Option<(Watch, PathBuf)>) {
     let Ok(mut hangups) = signal(SignalKind::hangup()) else { return };
     loop {
+        let changed = async {
+            match &mut source {
+                Some((watch, _)) => watch.changed().await,
+                None => std::future::pending().await,
+            }
+        };
         tokio::select! {
-            () = watch.changed() => {}
+            () = changed => {}
             _ = hangups.recv() => {
                 log::info("SIGHUP: looking at the policy and reopening the access log", &[]);
                 applier.shared.resources.telemetry.access_log().reopen();
             }
         }
+        let Some((_, file)) = &source else { continue };
         let (applier, file) = (Arc::clone(&applier), file.clone());
         let _ = tokio::task::spawn_blocking(move || applier.reload(&file)).await;
     }
@@ -257,21 +267,31 @@ async fn wait(view: &view::View) -> Result<ExitCode, Refused> {
     log::info("draining", &[("at_most_ms", &limit.as_millis())]);
     admin::AdminView::start_drain(view);
     tokio::select! {
-        () = idle(&view.shared) => log::info("drained", &[]),
+        () = idle(view) => log::info("drained", &[]),
         () = tokio::time::sleep(limit) => log::warn("drain ended with requests in flight", &[("in_flight", &in_flight(&view.shared))]),
         _ = terminate.recv() => log::warn("second signal: stopping at once", &[]),
         _ = interrupt.recv() => log::warn("second signal: stopping at once", &[]),
     }
+    view.applier.stopped();
     view.shared.resources.telemetry.access_log().flush(Duration::from_secs(1));
     Ok(ExitCode::SUCCESS)
 }
 
-/// Returns once nothing is in flight and has not been for a moment.
-async fn idle(shared: &Shared) {
+/// Returns once nothing is in flight and has not been for a moment, and what was answered has been sent: a
+/// connection that has served ends only when its last byte is written.
+async fn idle(view: &view::View) {
     let mut quiet = 0;
-    while quiet < 5 {
+    for tick in 0_u64.. {
+        if quiet >= 5 {
+            return;
+        }
+        // Again now and then: a worker whose queue was full has not heard of it.
+        if tick.is_multiple_of(16) {
+            view.wake_workers();
+        }
         tokio::time::sleep(Duration::from_millis(10)).await;
-        quiet = if in_flight(shared) == 0 { quiet + 1 } else { 0 };
+        let busy = in_flight(&view.shared) > 0 || view.shared.serving.load(Ordering::Relaxed) > 0;
+        quiet = if busy { 0 } else { quiet + 1 };
     }
 }
 
@@ -280,13 +300,23 @@ fn in_flight(shared: &Shared) -> u64 {
     telemetry.in_flight(Direction::Inbound).saturating_add(telemetry.in_flight(Direction::Outbound))
 }
 
-/// Descriptors: a proxy needs two for each request.
-fn raise_descriptor_limit() {
+/// Descriptors: a proxied connection needs two. Of what the system allows, half is for accepted connections, so
+/// that dialling, the admin server and files never want for one.
+fn bound_connections(config: &mut Sidecar) {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum {
         limit.current = limit.maximum;
         let _ = setrlimit(Resource::Nofile, limit);
+    }
+    let Some(allowed) = getrlimit(Resource::Nofile).current else { return };
+    let most = usize::try_from(allowed.saturating_sub(RESERVED_FILES) / 2).unwrap_or(usize::MAX).max(1);
+    if config.limits.max_connections > most {
+        log::warn(
+            "limits.max_connections lowered to half of the open files allowed; raise `ulimit -Hn`",
+            &[("asked", &config.limits.max_connections), ("allowed", &most), ("open_files", &allowed)],
+        );
+        config.limits.max_connections = most;
     }
 }
 

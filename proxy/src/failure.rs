@@ -34,7 +34,10 @@ impl Failure {
 
     /// Classifies what ended a connection before the head of the answer.
     pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
-        if error.is_parse_too_large() {
+        if refused_by_tls(error) {
+            // TLS 1.3: the server judges our certificate after our side of the handshake is over.
+            Self::sent(Outcome::TlsAlertReceived, "the endpoint refused our certificate, or the lack of one")
+        } else if error.is_parse_too_large() {
             Self::sent(Outcome::HttpProtocolError, "the answer's head is too large")
         } else if error.is_parse() {
             Self::sent(Outcome::HttpProtocolError, "the answer is not valid HTTP")
@@ -44,4 +47,10 @@ impl Failure {
             Self::sent(Outcome::ConnectionTerminated, "the upstream closed the connection before answering")
         }
     }
+}
+
+fn refused_by_tls(error: &hyper::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+    let tls = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    matches!(tls, Some(rustls::Error::AlertReceived(_)))
 }

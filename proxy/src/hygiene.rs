@@ -17,7 +17,7 @@ pub mod guard;
 mod head;
 mod hex;
 pub mod hop;
-mod host;
+pub(crate) mod host;
 mod lines;
 mod malformed;
 pub mod network;

@@ -26,6 +26,7 @@ use outrigger_filters::request::RequestView;
 
 use crate::failure::Failure;
 use crate::hygiene::hop;
+use crate::hygiene::request_id::RequestId;
 use crate::respond::{self, Refusal};
 use crate::router::Target;
 use crate::server::connection::Connection;
@@ -53,21 +54,30 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
         return respond::self_answer();
     }
     // hyper says that it was asked to switch; our guard holds back what follows until we have answered.
-    let holds = request.headers().contains_key(header::UPGRADE) || *request.method() == http::Method::CONNECT;
+    // Exactly when it holds: a leave to read on that is not used at once would let the next upgrade through early.
+    let mut offers = request.headers().get_all(header::UPGRADE).iter();
+    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes()))
+        || *request.method() == http::Method::CONNECT;
     let client = holds.then(|| hyper::upgrade::on(&mut request));
     let _resume = holds.then(|| connection.resume_unless_switched());
     let (parts, body) = request.into_parts();
     let mut request = Request::from_parts(parts, ());
+    let waits = request.headers().contains_key(header::EXPECT);
     let (mut exchange, place, upgrade) = match target::find(&connection, &mut request, started) {
         Ok(found) => (found.exchange, found.place, client.filter(|_| found.upgrade)),
         Err((exchange, refusal)) => {
-            return respond::stop(exchange, Some(body), &Stop::Refused(refusal), None);
+            let answer = respond::stop(exchange, Some(body), &Stop::Refused(refusal), None);
+            return if waits { respond::uninvited(answer) } else { answer };
         }
     };
     match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
-        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
-        Err((stop, body)) => respond::stop(exchange, body, &stop, Some(&place.route)),
+        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
+        Err((stop, body)) => {
+            let uninvited = waits && body.is_some();
+            let answer = respond::stop(exchange, body, &stop, Some(&place.route));
+            if uninvited { respond::uninvited(answer) } else { answer }
+        }
     }
 }
 
@@ -82,7 +92,7 @@ pub(crate) struct Place {
 /// What became of a request that was sent.
 enum Reached {
     Reply(Box<forward::Answer>),
-    Switched(Box<tunnel::Switch>),
+    Switched(tunnel::Switch),
 }
 
 type Stopped = (Stop, Option<Incoming>);
@@ -125,7 +135,7 @@ async fn run(
     let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
+            Ok(Reached::Switched(tunnel::Switch { client, answer }))
         }
         None if answer.response.status().is_informational() => {
             let failure =
@@ -166,7 +176,7 @@ async fn gates(
     }
     if not_before > exchange.started {
         let now = exchange.worker.now();
-        exchange.worker.timer().until(not_before).await;
+        Box::pin(async { exchange.worker.timer().until(not_before).await }).await;
         exchange.record.timings.queue = exchange::micros(now, exchange.worker.now());
     }
     Ok(())
@@ -212,7 +222,7 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     parts.version = http::Version::HTTP_11;
     let (outcome, awaits_grpc_status) = classify(&parts, &incoming);
     if incoming.is_end_stream() {
-        attempt.end(&exchange, outcome, now);
+        attempt.end(&mut exchange, outcome, now);
         exchange.finish(outcome, now);
         lease.finish(now);
         return Response::from_parts(parts, ReplyBody::Empty);
@@ -267,8 +277,13 @@ pub(crate) fn routing<'a>(request: &'a Request<()>, host: &'a str) -> Target<'a>
     }
 }
 
-pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {
+pub(crate) fn head_of(connection: &Connection, request: &Request<()>, started: Nanos) -> Head {
+    let headers = request.headers();
+    let wall = connection.worker.wall_ms(started);
+    let mut random = connection.worker.random.borrow_mut();
     Head {
+        request_id: RequestId::of(headers, connection.trusted, wall, &mut random),
+        client: connection.client_ip(headers),
         method: request.method().clone(),
         uri: request.uri().clone(),
         version: request.version(),
@@ -276,6 +291,5 @@ pub(crate) fn head_of(request: &Request<()>, client: std::net::IpAddr) -> Head {
             let authority = request.uri().authority()?;
             HeaderValue::from_str(authority.as_str()).ok()
         }),
-        client,
     }
 }

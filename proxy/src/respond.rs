@@ -126,6 +126,13 @@ pub(crate) fn stop(
     response
 }
 
+/// A refusal to a client that waits to be asked for its body. It may send the body or not, and where its next
+/// request would begin nobody could tell: the connection ends (RFC 9110 §10.1.1).
+pub(crate) fn uninvited(mut answer: Response<ReplyBody>) -> Response<ReplyBody> {
+    answer.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+    answer
+}
+
 /// The answer to a request of our own.
 pub(crate) fn self_answer() -> Response<ReplyBody> {
     let mut response = Response::new(ReplyBody::Empty);
@@ -295,9 +302,7 @@ impl Verdict {
         );
         put(&mut headers, PROXY_STATUS, &status_line);
         headers.insert(SENT, HeaderValue::from_static(if self.sent { "1" } else { "0" }));
-        if let Some(id) = &exchange.request_id {
-            headers.insert(REQUEST_ID, id.clone());
-        }
+        headers.insert(REQUEST_ID, exchange.request_id.to_value());
         if let Some((name, quota)) = &self.quota {
             quota_headers(&mut headers, name, quota);
         }

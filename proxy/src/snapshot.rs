@@ -45,7 +45,7 @@ pub(crate) struct Snapshot {
     hosts: HashMap<Box<str>, usize>,
     /// Longest first.
     suffixes: Vec<(Box<str>, usize)>,
-    names: HashMap<Arc<str>, usize>,
+    listeners: HashMap<SocketAddr, usize>,
     /// Serves unknown hosts, if they may pass; each gets a cluster of its own when it is first called.
     pub(crate) pass: Option<Side>,
     pub(crate) unmatched: [RouteSeries; 2],
@@ -104,15 +104,17 @@ impl Snapshot {
         }
         let (hosts, suffixes) = index(&plan.dependencies);
         let listen = plan.dependencies.iter().zip(&dependencies);
-        let listen = listen.filter_map(|(planned, side)| Some((planned.listen?, Arc::clone(&side.name))));
+        let listen: Vec<_> =
+            listen.filter_map(|(planned, side)| Some((planned.listen?, Arc::clone(&side.name)))).collect();
+        let listeners = plan.dependencies.iter().enumerate();
         let series = |direction| resources.telemetry.route(direction, "none", "", []);
         Ok(Self {
             generation,
             readiness: plan.inbound.readiness.clone(),
-            listen: listen.collect(),
+            listen,
+            listeners: listeners.filter_map(|(at, planned)| Some((planned.listen?, at))).collect(),
             hosts,
             suffixes,
-            names: dependencies.iter().enumerate().map(|(at, side)| (Arc::clone(&side.name), at)).collect(),
             inbound,
             dependencies,
             pass,
@@ -125,9 +127,9 @@ impl Snapshot {
         find_host(&self.hosts, &self.suffixes, host)
     }
 
-    /// The dependency called `name`.
-    pub(crate) fn by_name(&self, name: &str) -> Option<usize> {
-        self.names.get(name).copied()
+    /// The dependency whose `listen` is `address`, whatever it is called by now.
+    pub(crate) fn by_listener(&self, address: SocketAddr) -> Option<usize> {
+        self.listeners.get(&address).copied()
     }
 
     /// The series of requests that no route took.

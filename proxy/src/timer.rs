@@ -45,15 +45,15 @@ pub(crate) struct Timer {
 impl Timer {
     /// Ready once `at` has come; otherwise the task is woken then, or earlier.
     pub(crate) fn poll_at(&mut self, cx: &mut Context<'_>, at: Nanos) -> Poll<()> {
-        if self.alarm.0.is_none() {
-            self.alarm.0 = self.home.idle.borrow_mut().pop();
+        if self.alarm.sleep.is_none() {
+            self.alarm.sleep = self.home.idle.borrow_mut().pop();
         }
         self.alarm.poll_at(cx, &self.home.clock, at)
     }
 
     /// Whether it has been asked for anything yet.
     pub(crate) const fn is_set(&self) -> bool {
-        self.alarm.0.is_some()
+        self.alarm.sleep.is_some()
     }
 
     /// Waits until `at`.
@@ -64,7 +64,7 @@ impl Timer {
 
 impl Drop for Timer {
     fn drop(&mut self) {
-        let Some(sleep) = self.alarm.0.take() else { return };
+        let Some(sleep) = self.alarm.sleep.take() else { return };
         let mut idle = self.home.idle.borrow_mut();
         if idle.len() < KEPT {
             idle.push(sleep);
@@ -74,19 +74,27 @@ impl Drop for Timer {
 
 /// A timer that is made when it is first polled.
 #[derive(Debug, Default)]
-pub(crate) struct Alarm(Option<Pin<Box<Sleep>>>);
+pub(crate) struct Alarm {
+    sleep: Option<Pin<Box<Sleep>>>,
+    /// The task waits for it: it need not be polled before it fires.
+    waiting: bool,
+}
 
 impl Alarm {
     /// Ready once `at` has come; otherwise the task is woken then, or earlier.
     pub(crate) fn poll_at(&mut self, cx: &mut Context<'_>, clock: &SystemClock, at: Nanos) -> Poll<()> {
         let deadline = tokio::time::Instant::from_std(clock.instant(at));
-        let sleep = self.0.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
+        let sleep = self.sleep.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(deadline)));
         if sleep.deadline() > deadline {
             sleep.as_mut().reset(deadline);
+        } else if self.waiting && !sleep.is_elapsed() {
+            return Poll::Pending;
         }
+        self.waiting = true;
         loop {
             ready!(sleep.as_mut().poll(cx));
             if clock.now() >= at {
+                self.waiting = false;
                 return Poll::Ready(());
             }
             sleep.as_mut().reset(deadline);

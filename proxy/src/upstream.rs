@@ -4,6 +4,7 @@ pub(crate) mod cluster;
 pub(crate) mod connection;
 pub(crate) mod dial;
 pub(crate) mod dns;
+pub(crate) mod last_words;
 pub(crate) mod pool;
 pub(crate) mod stream;
 pub(crate) mod tls;

@@ -38,6 +38,8 @@ pub(crate) struct Shared {
     pub(crate) self_token: String,
     /// Accepted connections, all workers.
     pub(crate) connections: AtomicUsize,
+    /// Those of them that have carried a request.
+    pub(crate) serving: AtomicUsize,
     /// Not ready, keep-alive off, still accepting.
     pub(crate) draining: AtomicBool,
 }

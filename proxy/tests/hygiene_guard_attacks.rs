@@ -348,7 +348,7 @@ fn refuses_a_switch_of_protocol_with_a_body() {
             M::UpgradeWithBody,
         ),
         (
-            "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c\r\nContent-Length: 5",
+            "POST / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: h2c, WebSocket\r\nContent-Length: 5",
             M::UpgradeWithBody,
         ),
         ("CONNECT a:443 HTTP/1.1\r\nHost: a\r\nContent-Length: 5", M::ConnectWithBody),

@@ -56,6 +56,17 @@ fn opens_no_tunnel_that_nobody_asked_for() {
 }
 
 #[test]
+fn reads_on_behind_an_offer_that_is_never_taken_up() {
+    let mut guard = guard();
+    let post = b"POST / HTTP/1.1\r\nHost: a\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nContent-Length: 5\r\n\r\nhello";
+    let input = [post, GET].concat();
+    assert_eq!(guard.inspect(&input), go_on(input.len()));
+    assert!(!guard.holding_for_upgrade());
+    guard.inspect(b"GET / HTTP/1.1\r\nHost: a\r\nUpgrade: h2c , WebSocket\r\n\r\n");
+    assert!(guard.holding_for_upgrade());
+}
+
+#[test]
 fn holds_what_follows_connect() {
     let mut guard = guard();
     let head = b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n";

@@ -49,6 +49,13 @@ impl Admitted {
         self.quota.as_ref()
     }
 
+    /// Whether any filter waits to hear of the end. If not, there is no need to keep this.
+    #[must_use]
+    #[inline]
+    pub const fn owes(&self) -> bool {
+        self.chain.is_some()
+    }
+
     /// The request has ended.
     #[inline]
     pub fn settle(mut self, outcome: Outcome, now: Nanos) {

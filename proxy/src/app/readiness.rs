@@ -1,6 +1,6 @@
 //! Whether the process can serve: its listeners answer, and the app if it is to be asked.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -47,7 +47,11 @@ pub(super) fn watch(shared: &Arc<Shared>, addresses: Vec<SocketAddr>) -> Arc<Rea
 
 /// A request that the pipeline answers by itself and does not record.
 async fn self_request(address: SocketAddr, token: &str) -> Option<()> {
-    let ip = if address.ip().is_unspecified() { std::net::Ipv4Addr::LOCALHOST.into() } else { address.ip() };
+    let ip = match address.ip() {
+        IpAddr::V4(ip) if ip.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        IpAddr::V6(ip) if ip.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        ip => ip,
+    };
     let asking = async {
         let mut stream = TcpStream::connect((ip, address.port())).await.ok()?;
         let request = format!("CONNECT {token}:1 HTTP/1.1\r\nHost: {token}:1\r\nConnection: close\r\n\r\n");

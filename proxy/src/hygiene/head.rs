@@ -1,6 +1,6 @@
 //! One request head, verified line by line as its lines arrive (RFC 9112 §3, §5, §6).
 use super::lines::Line;
-use super::{Malformed, class, field, host, target};
+use super::{Malformed, class, field, hop, host, target};
 
 /// How the message goes on behind its head.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub(super) enum Body {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Facts {
     pub(super) body: Body,
-    /// Upgrade or CONNECT: the bytes behind the head may be of another protocol.
+    /// WebSocket or CONNECT: the bytes behind the head may be of another protocol.
     pub(super) switches_protocol: bool,
     pub(super) expects_continue: bool,
 }
@@ -99,7 +99,7 @@ impl Head {
             4 if name.eq_ignore_ascii_case(b"host") => self.set_host(line, value),
             6 if name.eq_ignore_ascii_case(b"expect") => self.set_expect(value),
             7 if name.eq_ignore_ascii_case(b"upgrade") => {
-                self.upgrade = true;
+                self.upgrade |= hop::asks_for_websocket(value);
                 Ok(())
             }
             12 if name.eq_ignore_ascii_case(b"content-type") => {

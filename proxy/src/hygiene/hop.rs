@@ -86,6 +86,15 @@ pub fn strip_response(headers: &mut HeaderMap, upgraded: bool) {
     restore_upgrade(headers, found, upgrade && upgraded);
 }
 
+/// Whether an `Upgrade` value asks for the one protocol that is ever switched to. Any other offer (`h2c` above all,
+/// which Java's and curl's clients make with their first request, body and all) is removed, and its request is an
+/// ordinary one: RFC 9110 §7.8 lets a server ignore it.
+pub fn asks_for_websocket(upgrade: &[u8]) -> bool {
+    upgrade
+        .split(|&byte| byte == b',')
+        .any(|protocol| protocol.trim_ascii().eq_ignore_ascii_case(b"websocket"))
+}
+
 /// Whether a field is one that `Connection` must not be able to remove: framing, routing, credentials,
 /// conditions, tracing, and everything a policy of ours reads by a fixed name.
 pub fn is_protected(name: &HeaderName) -> bool {

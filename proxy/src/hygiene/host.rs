@@ -17,7 +17,7 @@ pub(super) fn is_valid(authority: &[u8]) -> bool {
 }
 
 /// The authority without the default port of its scheme.
-pub(super) fn without_default_port(authority: &[u8], secure: bool) -> &[u8] {
+pub(crate) fn without_default_port(authority: &[u8], secure: bool) -> &[u8] {
     let default: &[u8] = if secure { b":443" } else { b":80" };
     authority.strip_suffix(default).unwrap_or(authority)
 }

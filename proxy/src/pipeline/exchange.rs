@@ -15,6 +15,7 @@ use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Quota;
 use outrigger_filters::outcome::Outcome;
 
+use crate::hygiene::request_id::RequestId;
 use crate::server::io::Signals;
 use crate::telemetry::{Detail, Flags, Record, RouteSeries};
 use crate::worker::Worker;
@@ -26,6 +27,7 @@ pub(crate) struct Head {
     pub(crate) version: Version,
     pub(crate) host: Option<HeaderValue>,
     pub(crate) client: IpAddr,
+    pub(crate) request_id: RequestId,
 }
 
 /// A request in flight.
@@ -37,13 +39,14 @@ pub(crate) struct Exchange {
     pub(crate) uri: Uri,
     pub(crate) host: Option<HeaderValue>,
     pub(crate) client: IpAddr,
-    pub(crate) request_id: Option<HeaderValue>,
+    pub(crate) request_id: RequestId,
     /// For the log: why, where the outcome alone does not say.
     pub(crate) detail: &'static str,
     signals: Arc<Signals>,
     /// What the caller may be told about the quota nearest its end.
     pub(crate) quota: Option<(Arc<Chain>, Quota)>,
-    admitted: [Option<Admitted>; 2],
+    /// Of chains with filters that wait to hear of the end.
+    admitted: Vec<Admitted>,
     finished: bool,
 }
 
@@ -68,11 +71,11 @@ impl Exchange {
             uri: head.uri,
             host: head.host,
             client: head.client,
-            request_id: None,
+            request_id: head.request_id,
             detail: "",
             signals: Arc::clone(signals),
             quota: None,
-            admitted: [None, None],
+            admitted: Vec::new(),
             finished: false,
         })
     }
@@ -83,8 +86,8 @@ impl Exchange {
         if let Some(quota) = admitted.quota() {
             self.quota = Some((Arc::clone(gates), *quota));
         }
-        match &mut self.admitted {
-            [free @ None, _] | [_, free] => *free = Some(admitted),
+        if admitted.owes() {
+            self.admitted.push(admitted);
         }
     }
 
@@ -108,7 +111,7 @@ impl Exchange {
         if self.record.timings.ttfb == 0 {
             self.record.timings.ttfb = self.record.timings.total;
         }
-        for admitted in self.admitted.iter_mut().filter_map(Option::take) {
+        for admitted in self.admitted.drain(..).rev() {
             admitted.settle(outcome, now);
         }
         self.signals.in_flight.fetch_sub(1, Ordering::Relaxed);
@@ -117,7 +120,7 @@ impl Exchange {
             path: self.uri.path().as_bytes(),
             client: Some(self.client),
             host: self.host.as_ref().map_or(b"", HeaderValue::as_bytes),
-            request_id: self.request_id.as_ref().map_or(b"", HeaderValue::as_bytes),
+            request_id: self.request_id.as_bytes(),
             detail: self.detail.as_bytes(),
         };
         self.worker.telemetry.finish(&self.record, &detail);

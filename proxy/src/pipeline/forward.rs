@@ -63,11 +63,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) series: AttemptSeries,
     pub(crate) timeouts: Timeouts,
     pub(crate) total_at: Nanos,
-    /// On a connection of its own that is never pooled.
+    /// On a fresh connection, which is pooled only if the upstream refuses to switch.
     pub(crate) upgrade: bool,
 }
 
-/// Sends `request`. What is certain not to have been sent is sent once more, on a fresh connection.
+/// Sends `request`. What is certain not to have been sent is sent once more, on a fresh connection or elsewhere.
 pub(crate) async fn send(
     exchange: &mut Exchange,
     plan: &Plan<'_>,
@@ -79,7 +79,8 @@ pub(crate) async fn send(
         let is_retry = exchange.record.attempts > 0;
         let now = exchange.worker.now();
         let mut attempt = Try::begin(plan.series, exchange, now);
-        let fresh = is_retry || plan.upgrade;
+        // After a stale connection a fresh one; after an endpoint that cannot be reached any of another.
+        let fresh = plan.upgrade || (is_retry && avoid.is_none());
         let mut clock = Deadline::begin(exchange, plan, progress, now);
         let tried = match acquire(exchange, plan, &mut clock, fresh, avoid).await {
             Ok(lease) => once(plan, (lease, request), (&mut attempt, &mut clock)).await,
@@ -123,7 +124,7 @@ async fn acquire(
     let worker = Rc::clone(&exchange.worker);
     let now = clock.began;
     if plan.lane.cluster.endpoints().is_empty() {
-        let resolved = plan.lane.cluster.wait_resolved();
+        let resolved = Box::pin(plan.lane.cluster.wait_resolved());
         let timeout = || Failure::unsent(Outcome::DnsTimeout, "the name was not resolved in time");
         clock.connecting(resolved, timeout).await.map_err(|failure| (failure, None))?;
     }
@@ -135,7 +136,8 @@ async fn acquire(
         return Ok(lease);
     }
     let timeout = || Failure::unsent(Outcome::ConnectionTimeout, "the endpoint did not accept in time");
-    let connected = clock.connecting(pool.connect(&plan.lane.cluster), timeout).await;
+    // Boxed because it is rare and large: the state of every request would be as large.
+    let connected = clock.connecting(Box::pin(pool.connect(&plan.lane.cluster)), timeout).await;
     exchange.record.timings.connect = micros(now, worker.now());
     connected.and_then(|connected| connected).map_err(|failure| (failure, Some(pool.endpoint.id)))
 }
@@ -277,9 +279,7 @@ impl<'a> Deadline<'a> {
     ) -> Result<SendResult, Failure> {
         let mut answer = pin!(answer);
         std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
+            // The request is in the connection's hands already; driving it is what brings the answer.
             let _ = drive(cx);
             if let Poll::Ready(done) = answer.as_mut().poll(cx) {
                 return Poll::Ready(Ok(done));

@@ -5,13 +5,16 @@ use std::rc::Rc;
 use http::{HeaderMap, HeaderValue, Request, Version, header};
 
 use super::exchange::Exchange;
-use crate::hygiene::{forwarded, request_id, trace, via};
+use crate::hygiene::{forwarded, trace, via};
 use crate::respond::{Refusal, quota_headers};
 use crate::server::connection::Connection;
 use crate::upstream::cluster::Cluster;
 
 /// Sidecars of ours a request may have passed; more is a loop.
 const MAX_HOPS: usize = 16;
+
+/// Fields set on every request: three about who asked, `Via`, the id, the trace.
+const ADDED: usize = 6;
 
 /// Sets what we say about a request on its way: who asked, which request it is, that we were here.
 ///
@@ -25,6 +28,8 @@ pub(super) fn prepare(
 ) -> Result<(), Refusal> {
     let version = request.version();
     let headers = request.headers_mut();
+    // Grown once for all that is added.
+    headers.reserve(ADDED);
     if headers.contains_key(header::VIA) && via::own_entries(headers) >= MAX_HOPS {
         return Err(Refusal::Loop);
     }
@@ -41,6 +46,8 @@ pub(super) fn prepare(
         (None, Some(host)) if !headers.contains_key(header::HOST) => {
             headers.insert(header::HOST, host.clone());
         }
+        // HTTP/1.1 must have one, an empty one if the target has no authority (RFC 9112 §3.2).
+        (None, None) => drop(headers.insert(header::HOST, HeaderValue::from_static(""))),
         _ => {}
     }
     to_origin_form(request);
@@ -49,10 +56,8 @@ pub(super) fn prepare(
 }
 
 fn identify(connection: &Connection, exchange: &mut Exchange, headers: &mut HeaderMap) {
-    let wall = exchange.record.start_ms;
-    let mut random = connection.worker.random.borrow_mut();
-    exchange.request_id = Some(request_id::ensure(headers, connection.trusted, wall, &mut random));
-    let (_, own) = trace::enter(headers, &mut random, |_| false);
+    exchange.request_id.set(headers);
+    let (_, own) = trace::enter(headers, &mut connection.worker.random.borrow_mut(), |_| false);
     exchange.record.trace_id = own.trace_id;
     exchange.record.span_id = u64::from_be_bytes(own.span_id);
 }

@@ -1,10 +1,11 @@
 //! Is the request clean, and where does it go?
 
+use std::borrow::Cow;
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::uri::Authority;
+use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, Version, header};
 use outrigger_config::plan::{Discovery, Upstream};
 use outrigger_filters::clock::Nanos;
@@ -12,7 +13,7 @@ use outrigger_filters::clock::Nanos;
 use super::exchange::Exchange;
 use super::{Place, head_of, routing};
 use crate::hygiene::Malformed;
-use crate::hygiene::{hop, path, untrusted};
+use crate::hygiene::{hop, host, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
 use crate::server::io::Trouble;
@@ -39,7 +40,7 @@ pub(super) fn find(
     started: Nanos,
 ) -> Result<Found, (Box<Exchange>, Refusal)> {
     let local = connection.worker.local();
-    let head = head_of(request, connection.client_ip(request.headers()));
+    let head = head_of(connection, request, started);
     let located = connection.next_request().map_or(Ok(()), |trouble| Err(Refusal::Trouble(trouble)));
     let located = located.and_then(|()| clean(connection, request));
     let located = located.and_then(|upgrade| Ok((upgrade, locate(connection, &local, request)?)));
@@ -84,14 +85,14 @@ fn is_websocket(request: &Request<()>) -> bool {
 fn locate(connection: &Connection, local: &Rc<Local>, request: &Request<()>) -> Result<Place, Refusal> {
     check_path(request)?;
     let authority = authority(request)?;
-    let host = host_of(&authority);
+    let host = host_of(authority);
     match &connection.door {
         Door::Inbound => place(&local.inbound, None, request, &host),
-        Door::Dependency(name) => {
-            let at = local.snapshot.by_name(name).ok_or(Refusal::UnknownHost)?;
+        Door::Dependency(address) => {
+            let at = local.snapshot.by_listener(*address).ok_or(Refusal::UnknownHost)?;
             place(local.dependencies.get(at).ok_or(Refusal::UnknownHost)?, None, request, &host)
         }
-        Door::Outbound => outbound(connection, local, request, (&host, &authority)),
+        Door::Outbound => outbound(connection, local, request, (&host, authority)),
     }
 }
 
@@ -160,7 +161,7 @@ fn check_path(request: &Request<()>) -> Result<(), Refusal> {
 
 /// The one host a request is for. `Host` and an authority in the target must agree (RFC 9112 §3.2.2, where we
 /// refuse instead of ignoring one).
-fn authority(request: &Request<()>) -> Result<String, Refusal> {
+fn authority(request: &Request<()>) -> Result<&str, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     let named = request.uri().authority();
@@ -168,21 +169,38 @@ fn authority(request: &Request<()>) -> Result<String, Refusal> {
         return Err(Refusal::Host);
     }
     match (host.map(HeaderValue::to_str), named) {
-        (Some(Ok(host)), Some(named)) if host.eq_ignore_ascii_case(named.as_str()) => Ok(host.to_owned()),
-        (Some(Ok(host)), None) if Authority::try_from(host).is_ok() => Ok(host.to_owned()),
-        (None, Some(named)) => Ok(named.as_str().to_owned()),
-        (None, None) if request.version() == Version::HTTP_10 => Ok(String::new()),
+        (Some(Ok(host)), Some(named)) if agree(host, named, request.uri().scheme()) => Ok(host),
+        // On HTTP/1 the guard has checked it.
+        (Some(Ok(host)), None) if request.version() < Version::HTTP_2 || is_authority(host) => Ok(host),
+        (None, Some(named)) => Ok(named.as_str()),
+        (None, None) if request.version() == Version::HTTP_10 => Ok(""),
         _ => Err(Refusal::Host),
     }
 }
 
+fn is_authority(host: &str) -> bool {
+    Authority::try_from(host).is_ok()
+}
+
+/// Whether both name the same host; the port of the scheme may be written or not (RFC 9110 §4.2.3).
+fn agree(host: &str, named: &Authority, scheme: Option<&Scheme>) -> bool {
+    let secure = scheme == Some(&Scheme::HTTPS);
+    let bare =
+        |authority: &str| host::without_default_port(authority.as_bytes(), secure).to_ascii_lowercase();
+    bare(host) == bare(named.as_str())
+}
+
 /// Lower case, without port.
-fn host_of(authority: &str) -> String {
+fn host_of(authority: &str) -> Cow<'_, str> {
     let end = match authority.rfind(':') {
         Some(colon) if !authority.ends_with(']') => colon,
         _ => authority.len(),
     };
-    authority.get(..end).unwrap_or(authority).to_ascii_lowercase()
+    let host = authority.get(..end).unwrap_or(authority);
+    if host.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Cow::Owned(host.to_ascii_lowercase());
+    }
+    Cow::Borrowed(host)
 }
 
 impl Connection {
@@ -197,5 +215,5 @@ impl Connection {
 /// For `explain`: the host a clean request is for.
 pub(crate) fn host(request: &Request<()>) -> Result<String, Refusal> {
     check_path(request)?;
-    Ok(host_of(&authority(request)?))
+    Ok(host_of(authority(request)?).into_owned())
 }

@@ -76,7 +76,7 @@ pub(crate) struct Applier {
     next_generation: AtomicU64,
     in_force: Mutex<Option<InForce>>,
     rejected: Mutex<Option<Rejected>>,
-    listeners: Mutex<HashMap<SocketAddr, (Arc<str>, AbortHandle)>>,
+    listeners: Mutex<HashMap<SocketAddr, AbortHandle>>,
 }
 
 impl Rejected {
@@ -184,7 +184,8 @@ impl Applier {
         let _turn = self.turn.lock();
         let process = self.shared.resources.telemetry.process();
         if self.is_in_force(policy, origin) {
-            *self.rejected.lock() = None;
+            self.accepted(origin);
+            process.policy.from(origin.label());
             process.policy_reloads.bump("unchanged");
             return Ok(());
         }
@@ -203,7 +204,7 @@ impl Applier {
         let took = self.shared.clock.now().since(began);
         process.policy.applied(generation, &policy.hash, origin.label(), took);
         process.policy_reloads.bump("applied");
-        *self.rejected.lock() = None;
+        self.accepted(origin);
         *self.in_force.lock() = Some(InForce {
             generation,
             hash: policy.hash.clone(),
@@ -214,6 +215,14 @@ impl Applier {
         self.announce(policy, generation, origin, took);
         self.begin_probation(policy, generation, origin);
         Ok(())
+    }
+
+    /// The file is as it should be. A policy from elsewhere says nothing about the file, whose rejection stays
+    /// to be seen.
+    fn accepted(&self, origin: Origin) {
+        if origin == Origin::File {
+            *self.rejected.lock() = None;
+        }
     }
 
     fn is_in_force(&self, policy: &Policy, origin: Origin) -> bool {
@@ -279,27 +288,22 @@ impl Applier {
     /// Starts the listeners of new ports and ends those that are not wanted any more.
     fn listen(&self, snapshot: &Snapshot, bound: Vec<(SocketAddr, TcpListener)>) {
         let mut open = self.listeners.lock();
-        let mut bound: HashMap<SocketAddr, TcpListener> = bound.into_iter().collect();
-        let wanted: HashMap<SocketAddr, Arc<str>> = snapshot.listen.iter().cloned().collect();
-        open.retain(|address, (name, task)| {
-            let keep = wanted.get(address) == Some(name);
-            if !keep && !wanted.contains_key(address) {
+        open.retain(|address, task| {
+            let keep = snapshot.by_listener(*address).is_some();
+            if !keep {
                 task.abort();
             }
-            keep || wanted.contains_key(address)
+            keep
         });
-        for (address, name) in &snapshot.listen {
-            if let Some(listener) = bound.remove(address) {
-                let door = Door::Dependency(Arc::clone(name));
-                let task = self.shared.names.handle.spawn(self.acceptor.clone().run(listener, door, None));
-                open.insert(*address, (Arc::clone(name), task.abort_handle()));
-            }
+        for (address, listener) in bound {
+            let task = self.acceptor.clone().run(listener, Door::Dependency(address), None);
+            open.insert(address, self.shared.names.handle.spawn(task).abort_handle());
         }
     }
 
-    /// Keeps a copy now, and calls it good once it has served a while.
+    /// Keeps a copy now, and calls it good once it has served a while. A candidate that was booted begins again.
     fn begin_probation(self: &Arc<Self>, policy: &Policy, generation: u64, origin: Origin) {
-        if origin != Origin::File {
+        if !matches!(origin, Origin::File | Origin::Candidate) {
             return;
         }
         self.keep(Copy::Candidate, policy, generation, false);
@@ -318,6 +322,14 @@ impl Applier {
             applier.shared.resources.telemetry.process().policy.last_good(generation);
             log::info("policy is last good", &[("generation", &generation)]);
         });
+    }
+
+    /// The process ends because it was told to: it has not died of its policy.
+    pub(crate) fn stopped(&self) {
+        let _turn = self.turn.lock();
+        if let Err(error) = self.state.survived(Copy::Candidate) {
+            log::warn("cannot note in the copy of the policy that it did no harm", &[("error", &error)]);
+        }
     }
 
     fn keep(&self, copy: Copy, policy: &Policy, generation: u64, survived: bool) {

@@ -52,18 +52,36 @@ impl StateDir {
         self.write(copy, body.to_string().as_bytes())
     }
 
+    /// Notes in a copy that the process lived on with it.
+    ///
+    /// # Errors
+    /// As [`StateDir::keep`].
+    pub(crate) fn survived(&self, copy: Copy) -> std::io::Result<()> {
+        let Some(mut body) = self.body(copy) else { return Ok(()) };
+        let Some(survived) = body.get_mut("survived") else { return Ok(()) };
+        if *survived == Value::Bool(true) {
+            return Ok(());
+        }
+        *survived = Value::Bool(true);
+        self.write(copy, body.to_string().as_bytes())
+    }
+
     /// Reads a copy back, if there is one and it is whole.
     pub(crate) fn read(&self, copy: Copy) -> Option<Kept> {
+        let body = self.body(copy)?;
+        let sources = body.get("sources")?.as_array()?.iter().map(read_source).collect::<Option<Vec<_>>>()?;
+        let generation = body.get("generation")?.as_u64()?;
+        let survived = body.get("survived")?.as_bool()?;
+        Some(Kept { sources, generation, survived })
+    }
+
+    fn body(&self, copy: Copy) -> Option<Value> {
         let text = std::fs::read_to_string(self.path(copy)).ok()?;
         let (sum, body) = text.split_once('\n')?;
         if sum != checksum(body.as_bytes()) {
             return None;
         }
-        let body: Value = serde_json::from_str(body).ok()?;
-        let sources = body.get("sources")?.as_array()?.iter().map(read_source).collect::<Option<Vec<_>>>()?;
-        let generation = body.get("generation")?.as_u64()?;
-        let survived = body.get("survived")?.as_bool()?;
-        Some(Kept { sources, generation, survived })
+        serde_json::from_str(body).ok()
     }
 
     fn path(&self, copy: Copy) -> PathBuf {
@@ -117,6 +135,18 @@ mod tests {
         assert_eq!((kept.generation, kept.survived), (7, true));
         assert_eq!(outrigger_config::parse(kept.sources).unwrap().hash, policy().hash);
         assert!(state.read(Copy::Candidate).is_none());
+    }
+
+    #[test]
+    fn remembers_that_the_process_lived_on() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::new(dir.path());
+        state.survived(Copy::Candidate).unwrap();
+        state.keep(Copy::Candidate, &policy(), 3, false).unwrap();
+        assert!(!state.read(Copy::Candidate).unwrap().survived);
+        state.survived(Copy::Candidate).unwrap();
+        let kept = state.read(Copy::Candidate).unwrap();
+        assert_eq!((kept.generation, kept.survived), (3, true));
     }
 
     #[test]

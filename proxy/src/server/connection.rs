@@ -2,7 +2,7 @@
 
 use std::cell::Cell;
 use std::convert::Infallible;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::panic::AssertUnwindSafe;
 use std::pin::{Pin, pin};
 use std::rc::Rc;
@@ -43,6 +43,9 @@ const SEND_BUFFER: usize = 64 * 1024;
 /// A client that takes less than 240 bytes a second over this long is gone.
 const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
+/// Fields hyper accepts unless told otherwise. Being told costs an allocation for each head.
+const HYPER_HEADERS: usize = 100;
+
 /// Which listener a connection came through.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Door {
@@ -50,8 +53,9 @@ pub(crate) enum Door {
     Inbound,
     /// To the dependency the host names.
     Outbound,
-    /// To this dependency.
-    Dependency(Arc<str>),
+    /// To the dependency that listens here. The address, because a reload may give the dependency another name
+    /// while connections are open.
+    Dependency(SocketAddr),
 }
 
 /// What its requests share.
@@ -93,14 +97,17 @@ impl Connection {
 
     /// Counts a request; what is wrong with it, if it is the stand-in for one that could not be read.
     pub(crate) fn next_request(&self) -> Option<Trouble> {
-        self.seen.set(self.seen.get().wrapping_add(1));
+        let before = self.seen.replace(self.seen.get().wrapping_add(1));
+        if before == 0 {
+            self.worker.shared.serving.fetch_add(1, Ordering::Relaxed);
+        }
         if self.is_h2 { None } else { self.signals.trouble_at(self.seen.get()) }
     }
 
-    /// The process asking itself whether it answers.
+    /// The process asking itself whether it answers: it alone knows the token.
     pub(crate) fn is_self_request(&self, request: &Request<Incoming>) -> bool {
         let asked = || request.uri().host().is_some_and(|host| host == self.worker.shared.self_token);
-        *request.method() == Method::CONNECT && self.peer.is_loopback() && asked()
+        *request.method() == Method::CONNECT && asked()
     }
 
     /// When the returned value is dropped, what was held back behind a request for an upgrade is read on,
@@ -114,6 +121,14 @@ impl Connection {
             forwarded::client_ip(self.peer, headers, &self.worker.shared.trust)
         } else {
             self.peer
+        }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.seen.get() > 0 {
+            self.worker.shared.serving.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -198,10 +213,11 @@ async fn answer(
 fn h1_builder(max_headers: usize, max_header_bytes: usize) -> http1::Builder {
     let mut builder = http1::Builder::new();
     // Heads are timed and counted in `ClientIo`; hyper's own limits only need to be wider.
-    builder
-        .header_read_timeout(None)
-        .max_headers(max_headers.saturating_add(16))
-        .max_buf_size(SEND_BUFFER.max(max_header_bytes.saturating_mul(2)));
+    builder.header_read_timeout(None);
+    if max_headers > HYPER_HEADERS {
+        builder.max_headers(max_headers);
+    }
+    builder.max_buf_size(SEND_BUFFER.max(max_header_bytes.saturating_mul(2)));
     builder
 }
 
@@ -234,14 +250,14 @@ async fn drive<C: Future>(
     let mut timer = worker.timer();
     let mut idle_since = None;
     std::future::poll_fn(|cx| {
-        // A connection accepted while draining gets its one answer.
+        if served.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(());
+        }
+        // A connection accepted while draining gets its one answer, which may be under way by now.
         if !finishing && worker.is_draining() && connection.seen.get() > 0 {
             finishing = true;
             finish(served.as_mut());
-        }
-        let polled = served.as_mut().poll(cx);
-        if polled.is_ready() {
-            return Poll::Ready(());
+            cx.waker().wake_by_ref();
         }
         watch.register(cx);
         let Some(limit) = idle.filter(|_| !finishing) else { return Poll::Pending };

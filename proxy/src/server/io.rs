@@ -9,7 +9,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 use std::time::Duration;
 
 use outrigger_filters::clock::{Clock, Nanos, SystemClock};
@@ -26,6 +26,10 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: malformed\r\nconnection: close
 /// A client that cannot take this many bytes in a [`Times::write`] has stopped reading (240 B/s over 30 s).
 const MIN_WRITTEN: usize = 7200;
 
+/// After an answer to bytes that cannot be read as requests, so much more is thrown away before the close.
+const LINGER: Duration = Duration::from_millis(200);
+const LINGER_BYTES: usize = 64 * 1024;
+
 /// What the byte layer and the pipeline tell each other about a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
@@ -37,6 +41,8 @@ pub(crate) struct Signals {
     has_trouble: AtomicBool,
     tunnel: AtomicBool,
     resume: AtomicBool,
+    /// Who reads the connection while it is held: nothing else would tell it to look again.
+    reader: Mutex<Option<Waker>>,
 }
 
 /// Why a connection cannot go on.
@@ -64,11 +70,19 @@ impl Signals {
     /// The upstream has switched protocols: bytes are no longer HTTP.
     pub(crate) fn tunnel(&self) {
         self.tunnel.store(true, Ordering::Release);
+        self.wake_reader();
     }
 
     /// The upstream has not switched: what was held back is the next request.
     pub(crate) fn resume(&self) {
         self.resume.store(true, Ordering::Release);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.reader.lock().take() {
+            reader.wake();
+        }
     }
 
     fn set_trouble(&self, trouble: Trouble, good_heads: u64) {
@@ -104,6 +118,8 @@ pub(crate) struct ClientIo {
     waiting_since: Option<(Wait, Nanos)>,
     write_alarm: Alarm,
     writing: Option<Window>,
+    /// After the last answer to a client in trouble: until when, and how much more, is read and thrown away.
+    lingering: Option<(Nanos, usize)>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -143,6 +159,7 @@ impl ClientIo {
             waiting_since: None,
             write_alarm: Alarm::default(),
             writing: None,
+            lingering: None,
         };
         // Trouble found here is kept and shown by the first read.
         if !io.held.is_empty() {
@@ -295,6 +312,31 @@ impl ClientIo {
     }
 }
 
+impl ClientIo {
+    /// TLS keeps records of its own: a flush, and a farewell, can wait for a client as a write can.
+    fn flushed(&mut self, polled: Poll<io::Result<()>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if polled.is_pending() { self.poll_write_wait(cx).map(Err) } else { polled }
+    }
+
+    /// Closing over bytes that nobody reads any more makes the kernel reset the connection, and the client may
+    /// lose the answer that says why: for a moment they are read and thrown away.
+    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let mut space = [0_u8; 4096];
+        loop {
+            let (until, left) =
+                *self.lingering.get_or_insert_with(|| (self.clock.now().after(LINGER), LINGER_BYTES));
+            let mut buf = ReadBuf::new(&mut space);
+            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending => return self.read_alarm.poll_at(cx, &self.clock, until),
+                Poll::Ready(Ok(())) if !buf.filled().is_empty() && left > 0 => {
+                    self.lingering = Some((until, left.saturating_sub(buf.filled().len())));
+                }
+                Poll::Ready(_) => return Poll::Ready(()),
+            }
+        }
+    }
+}
+
 impl AsyncRead for ClientIo {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
@@ -311,6 +353,7 @@ impl AsyncRead for ClientIo {
             }
             if this.guard.as_ref().is_some_and(Guard::holding_for_upgrade) {
                 // What follows an upgrade stays in the socket until the upstream has answered.
+                *this.signals.reader.lock() = Some(cx.waker().clone());
                 return Poll::Pending;
             }
             let before = buf.filled().len();
@@ -352,10 +395,15 @@ impl AsyncWrite for ClientIo {
     }
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_flush(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_flush(cx);
+        this.flushed(polled, cx)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.get_mut().stream).poll_shutdown(cx)
+        let this = self.get_mut();
+        let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
+        ready!(this.flushed(polled, cx))?;
+        if this.closed { this.poll_linger(cx).map(Ok) } else { Poll::Ready(Ok(())) }
     }
 }

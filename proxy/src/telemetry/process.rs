@@ -62,6 +62,13 @@ impl PolicyStatus {
         self.0.lock().applied = Some(applied);
     }
 
+    /// The policy in force has turned out to be what another source says, too.
+    pub fn from(&self, source: &'static str) {
+        if let Some(applied) = &mut self.0.lock().applied {
+            applied.source = source;
+        }
+    }
+
     /// A policy was refused; the one before it still serves.
     pub fn rejected(&self, generation: u64) {
         self.0.lock().rejected = Some(generation);

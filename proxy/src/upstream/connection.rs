@@ -20,13 +20,14 @@ use hyper_util::rt::TokioIo;
 use outrigger_filters::clock::Nanos;
 
 use super::cluster::Endpoint;
+use super::last_words::LastWords;
 use super::pool::Slot;
 use super::stream::Stream;
 use crate::pipeline::inflow::RequestBody;
 use crate::worker::LocalExecutor;
 
-/// Fields and bytes of an answer's head that are accepted.
-const MAX_HEADERS: usize = 200;
+/// Bytes of an answer's head that are accepted. Of fields, hyper accepts 100; asking for another number costs an
+/// allocation for each head.
 const MAX_HEAD_BYTES: usize = 128 * 1024;
 /// What one HTTP/2 stream and one connection may have in flight towards us: bounds memory, feeds fast bodies.
 const STREAM_WINDOW: u32 = 256 * 1024;
@@ -84,9 +85,8 @@ pub(crate) struct H1 {
 impl H1 {
     pub(crate) async fn handshake(stream: Stream, held: (Slot, Counted)) -> hyper::Result<Self> {
         let (send, connection) = http1::Builder::new()
-            .max_headers(MAX_HEADERS)
             .max_buf_size(MAX_HEAD_BYTES)
-            .handshake(TokioIo::new(stream))
+            .handshake(TokioIo::new(LastWords::new(stream)))
             .await?;
         let driver: Option<Pin<Box<Driver>>> = Some(Box::pin(connection.with_upgrades()));
         Ok(Self { send, driver, idle_since: Nanos(0), _held: held })

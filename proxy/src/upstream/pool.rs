@@ -246,8 +246,9 @@ impl Lease {
 
     /// The answer is complete: the connection goes back to the pool if it can serve again.
     pub(crate) fn finish(&mut self, now: Nanos) {
+        // Whether it can serve again shows when it is taken; a waiter takes it now.
         if let Carrier::Own(h1) = &mut self.carrier
-            && h1.is_reusable()
+            && (self.pool.waiting.borrow().is_empty() || h1.is_reusable())
             && let Carrier::Own(h1) = std::mem::replace(&mut self.carrier, Carrier::Returned)
         {
             self.pool.give_back(h1, now);
