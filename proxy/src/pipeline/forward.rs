@@ -39,6 +39,11 @@ impl Try {
         Self { series, started: now, method, proto: Proto::H11, open: true }
     }
 
+    /// Not reported yet.
+    pub(crate) const fn is_open(&self) -> bool {
+        self.open
+    }
+
     pub(crate) fn end(&mut self, exchange: &Exchange, outcome: Outcome, now: Nanos) {
         if !std::mem::take(&mut self.open) {
             return;
@@ -77,7 +82,9 @@ pub(crate) async fn send(
     let mut avoid = None;
     loop {
         let is_retry = exchange.record.attempts > 0;
-        let now = exchange.worker.now();
+        // The first try begins with the request, as near as matters.
+        let later = is_retry || exchange.record.timings.queue > 0;
+        let now = if later { exchange.worker.now() } else { exchange.started };
         let mut attempt = Try::begin(plan.series, exchange, now);
         // After a stale connection a fresh one; after an endpoint that cannot be reached any of another.
         let fresh = plan.upgrade || (is_retry && avoid.is_none());
@@ -158,12 +165,17 @@ async fn once(
     clock.sent();
     let result = match &mut lease.carrier {
         Carrier::Own(h1) => {
-            let answer = h1.send(request);
-            clock.head(answer, |cx| h1.poll_drive(cx)).await
+            let mut answer = pin!(h1.send(request));
+            let look = |cx: &mut Context<'_>| {
+                // The request is in the connection's hands; driving it is what brings the answer.
+                let _ = h1.poll_drive(cx);
+                h1.look(cx, |cx| answer.as_mut().poll(cx))
+            };
+            clock.head(look).await
         }
         Carrier::Shared(h2) => {
-            let h2 = Rc::clone(h2);
-            clock.head(h2.send(request), |_| Poll::Pending).await
+            let mut answer = pin!(h2.send(request));
+            clock.head(|cx: &mut Context<'_>| answer.as_mut().poll(cx)).await
         }
         Carrier::Returned => {
             let failure = Failure::unsent(Outcome::ProxyInternalError, "the connection was given back early");
@@ -271,20 +283,14 @@ impl<'a> Deadline<'a> {
         result.ok_or_else(late)
     }
 
-    /// The head of the answer, driving the connection meanwhile.
+    /// The head of the answer, in time.
     async fn head(
         &mut self,
-        answer: impl Future<Output = SendResult>,
-        mut drive: impl FnMut(&mut Context<'_>) -> Poll<()>,
+        mut look: impl FnMut(&mut Context<'_>) -> Poll<SendResult>,
     ) -> Result<SendResult, Failure> {
-        let mut answer = pin!(answer);
-        std::future::poll_fn(|cx| {
-            // The request is in the connection's hands already; driving it is what brings the answer.
-            let _ = drive(cx);
-            if let Poll::Ready(done) = answer.as_mut().poll(cx) {
-                return Poll::Ready(Ok(done));
-            }
-            self.poll_late(cx).map(Err)
+        std::future::poll_fn(|cx| match look(cx) {
+            Poll::Ready(done) => Poll::Ready(Ok(done)),
+            Poll::Pending => self.poll_late(cx).map(Err),
         })
         .await
     }

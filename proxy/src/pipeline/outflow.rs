@@ -58,9 +58,10 @@ impl Outflow {
         exchange: Box<Exchange>,
         attempt: Try,
         (limits, outcome, awaits_grpc_status): (Limits, Outcome, bool),
+        answered: Nanos,
     ) -> Box<Self> {
         let timer = exchange.worker.timer();
-        let progress = None;
+        let progress = Some(answered);
         Box::new(Self {
             incoming,
             lease,
@@ -75,11 +76,12 @@ impl Outflow {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let mut polled = Pin::new(&mut self.incoming).poll_frame(cx);
+        let Self { incoming, lease, .. } = self;
+        let mut polled = lease.look(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
         if polled.is_pending() {
             // The bytes may be waiting in the socket: this task is the one that reads it.
-            let _ = self.lease.poll_drive(cx);
-            polled = Pin::new(&mut self.incoming).poll_frame(cx);
+            let _ = lease.poll_drive(cx);
+            polled = lease.look(cx, |cx| Pin::new(incoming).poll_frame(cx));
         }
         match polled {
             Poll::Ready(Some(Ok(frame))) => {
@@ -134,8 +136,8 @@ impl Outflow {
             self.outcome = Outcome::HttpResponseIncomplete;
             self.exchange.detail = "the gRPC answer has no status";
         }
-        self.end(self.outcome);
-        self.lease.finish(self.exchange.worker.now());
+        let now = self.end(self.outcome);
+        self.lease.finish(now);
     }
 
     fn fail(&mut self, outcome: Outcome, why: &'static str) -> Broken {
@@ -144,18 +146,20 @@ impl Outflow {
         Broken(why)
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, outcome: Outcome) -> Nanos {
         let now = self.exchange.worker.now();
         self.attempt.end(&self.exchange, outcome, now);
         self.exchange.finish(outcome, now);
+        now
     }
 }
 
 impl Drop for Outflow {
     fn drop(&mut self) {
         // Not complete: the client left. The attempt is told; the exchange tells itself.
-        let now = self.exchange.worker.now();
-        self.attempt.end(&self.exchange, Outcome::ClientCancelled, now);
+        if self.attempt.is_open() {
+            self.attempt.end(&self.exchange, Outcome::ClientCancelled, self.exchange.worker.now());
+        }
     }
 }
 

@@ -20,6 +20,7 @@ use hyper_util::rt::TokioIo;
 use outrigger_filters::clock::Nanos;
 
 use super::cluster::Endpoint;
+use super::muffle::Muffled;
 use super::last_words::LastWords;
 use super::pool::Slot;
 use super::stream::Stream;
@@ -32,6 +33,9 @@ const MAX_HEAD_BYTES: usize = 128 * 1024;
 /// What one HTTP/2 stream and one connection may have in flight towards us: bounds memory, feeds fast bodies.
 const STREAM_WINDOW: u32 = 256 * 1024;
 const CONNECTION_WINDOW: u32 = 2 * 1024 * 1024;
+
+/// Times a connection is polled before its task lets others have a turn.
+const MAX_ROUNDS: usize = 4;
 
 /// Requests on one HTTP/2 connection before another is opened; what servers commonly allow.
 const MAX_STREAMS: usize = 100;
@@ -77,6 +81,7 @@ pub(crate) struct H1 {
     send: http1::SendRequest<RequestBody>,
     /// None once it has ended.
     driver: Option<Pin<Box<Driver>>>,
+    muffled: Muffled,
     /// When it was last given back.
     pub(crate) idle_since: Nanos,
     _held: (Slot, Counted),
@@ -89,17 +94,31 @@ impl H1 {
             .handshake(TokioIo::new(LastWords::new(stream)))
             .await?;
         let driver: Option<Pin<Box<Driver>>> = Some(Box::pin(connection.with_upgrades()));
-        Ok(Self { send, driver, idle_since: Nanos(0), _held: held })
+        Ok(Self { send, driver, muffled: Muffled::new(), idle_since: Nanos(0), _held: held })
     }
 
     /// Moves bytes. Ready once the connection has ended.
     pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let Some(driver) = &mut self.driver else { return Poll::Ready(()) };
-        let ended = driver.as_mut().poll(cx).is_ready();
-        if ended {
-            self.driver = None;
+        for _ in 0..MAX_ROUNDS {
+            let (polled, called) = self.muffled.run(cx, |cx| driver.as_mut().poll(cx));
+            if polled.is_ready() {
+                self.driver = None;
+                return Poll::Ready(());
+            }
+            if !called {
+                return Poll::Pending;
+            }
         }
-        if ended { Poll::Ready(()) } else { Poll::Pending }
+        // Still not at rest: others get their turn first.
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    }
+
+    /// Looks for what the connection has handed over. Whoever finds nothing drives it next, so nobody need be
+    /// woken for what is asked of it here.
+    pub(crate) fn look<T>(&mut self, cx: &Context<'_>, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        self.muffled.run(cx, |_| look(&mut Context::from_waker(Waker::noop()))).0
     }
 
     /// True if another request may be sent: the last answer is complete and the endpoint has not closed.

@@ -236,6 +236,14 @@ impl Lease {
         matches!(self.carrier, Carrier::Shared(_))
     }
 
+    /// Looks for what the connection has handed over, before it is driven.
+    pub(crate) fn look<T>(&mut self, cx: &mut Context<'_>, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+        match &mut self.carrier {
+            Carrier::Own(h1) => h1.look(cx, look),
+            Carrier::Shared(_) | Carrier::Returned => look(cx),
+        }
+    }
+
     /// Moves bytes of a connection that has no task. Ready once it has ended.
     pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         match &mut self.carrier {
