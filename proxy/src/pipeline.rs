@@ -72,7 +72,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     };
     match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
-        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
+        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
         Err((stop, body)) => {
             let uninvited = waits && body.is_some();
             let answer = respond::stop(exchange, body, &stop, Some(&place.route));
@@ -92,7 +92,7 @@ pub(crate) struct Place {
 /// What became of a request that was sent.
 enum Reached {
     Reply(Box<forward::Answer>),
-    Switched(tunnel::Switch),
+    Switched(Box<tunnel::Switch>),
 }
 
 type Stopped = (Stop, Option<Incoming>);
@@ -142,7 +142,7 @@ async fn run(
     }
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(Reached::Switched(tunnel::Switch { client, answer }))
+            Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
         }
         None if answer.response.status().is_informational() => {
             let failure =
@@ -229,7 +229,7 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     parts.version = http::Version::HTTP_11;
     let (outcome, awaits_grpc_status) = classify(&parts, &incoming);
     if incoming.is_end_stream() {
-        attempt.end(&mut exchange, outcome, now);
+        attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         lease.finish(now);
         return Response::from_parts(parts, ReplyBody::Empty);

@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 
 use super::*;
 use crate::chain::{Action, Admitted, Chain};
@@ -27,20 +27,7 @@ fn per_ip(limit: Limit) -> Limit {
 fn ask(chain: &Arc<Chain>, ip: u32, now: Nanos) -> Result<Admitted, Rejection> {
     let headers = HeaderMap::new();
     let client_ip = IpAddr::V4(Ipv4Addr::from(ip));
-    chain.admit(
-        &RequestView {
-            method: &Method::GET,
-            path: "/",
-            query: None,
-            headers: &headers,
-            client_ip,
-            spiffe_id: None,
-            route: "route",
-            path_params: &[],
-            worker: 0,
-        },
-        now,
-    )
+    chain.admit(&RequestView::get("/", &headers, client_ip), now)
 }
 
 fn admitted(chain: &Arc<Chain>, ip: u32, now: Nanos, tries: usize) -> usize {
