@@ -14,7 +14,7 @@ use outrigger_proxy::hygiene::{path as paths, request_id, trace, untrusted, via}
 use super::{Run, client, policies};
 
 /// As curl sends it.
-const HEAD: &[u8] = b"GET /v1/orders/4711?expand=lines HTTP/1.1\r\n\
+const HEAD: &[u8] = b"GET /v1/orders/471?expand=lines HTTP/1.1\r\n\
     Host: orders.example:8080\r\n\
     User-Agent: curl/8.5.0\r\n\
     Accept: */*\r\n\r\n";

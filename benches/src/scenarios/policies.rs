@@ -24,8 +24,8 @@ const UNKEYED: &str = "- { name: all, rate: 9000000/s, burst: 9000000 }";
 const KEYED: &str = "- { name: per-client, rate: 9000000/s, burst: 9000000, key: [client_ip] }";
 const FOUR: &str = "- { name: all, rate: 9000000/s, burst: 9000000 }
         - { name: per-client, rate: 9000000/s, burst: 9000000, key: [client_ip] }
-        - { name: per-tenant, rate: 9000000/s, burst: 9000000, key: [\"header:x-tenant\", route] }
-        - { name: per-page, rate: 9000000/s, burst: 9000000, key: [client_ip, path, method] }";
+        - { name: per-tenant, rate: 9000000/s, burst: 9000000, key: [{ header: x-tenant }, route] }
+        - { name: per-method, rate: 9000000/s, burst: 9000000, key: [client_ip, method] }";
 
 pub(super) fn unkeyed() -> anyhow::Result<Run> {
     prepare(UNKEYED)

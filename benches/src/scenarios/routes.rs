@@ -47,8 +47,8 @@ fn exact(n: usize) -> String {
 
 fn prepare(count: usize) -> anyhow::Result<Run> {
     let router = router(count)?;
-    // Spread over all routes, exact and prefix alike, and of one length.
-    let paths: Vec<String> = (0..PATHS).map(|n| exact(n * (count / PATHS) + n % 2)).collect();
+    // Spread over all routes and of one length, the same mix of kinds whatever the count.
+    let paths: Vec<String> = (0..PATHS).map(|n| exact(n * (count / PATHS) / 4 * 4 + n % 4)).collect();
     let headers = HeaderMap::new();
     let target = |path| Target { method: &Method::GET, host: HOST, path, query: None, headers: &headers };
     for path in &paths {
