@@ -26,7 +26,8 @@ fn ends_at_once_when_idle_whatever_connections_there_are() {
         assert_eq!(idle.get("/").await.status, 200);
         let silent = Raw::connect(sidecar.inbound).await;
         let mut send = h2(tcp(sidecar.inbound).await).await;
-        let answer = super::support::client::ask_h2(&mut send, request("GET", "/").body(empty()).unwrap()).await;
+        let answer =
+            super::support::client::ask_h2(&mut send, request("GET", "/").body(empty()).unwrap()).await;
         assert_eq!(answer.status, 200);
         let began = Instant::now();
         again::stop(&mut sidecar).await;

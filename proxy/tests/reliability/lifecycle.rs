@@ -68,7 +68,10 @@ fn boots_the_last_good_policy_when_the_file_is_bad_or_missing() {
         }
         // A good file takes over without a restart, the same one or another.
         std::fs::write(sidecar.policy(), one(app.address())).unwrap();
-        policy_until(&sidecar, "the file again", |shown| shown["source"] == "file" && shown["rejected"].is_null()).await;
+        policy_until(&sidecar, "the file again", |shown| {
+            shown["source"] == "file" && shown["rejected"].is_null()
+        })
+        .await;
         assert_eq!(metric(&sidecar, "outrigger_policy_source", &[("source", "file")]).await, 1.0);
         std::fs::write(sidecar.policy(), two(app.address())).unwrap();
         generation(&sidecar, 2).await;
@@ -138,7 +141,11 @@ fn a_candidate_is_booted_after_a_stop_that_was_asked_for() {
         again::stop(&mut sidecar).await;
         again::start(&mut sidecar, &[]).await;
         let shown = policy(&sidecar).await;
-        assert_eq!((shown["source"].as_str(), shown["rejected"].is_null()), (Some("candidate"), false), "{shown}");
+        assert_eq!(
+            (shown["source"].as_str(), shown["rejected"].is_null()),
+            (Some("candidate"), false),
+            "{shown}"
+        );
         assert_eq!(get(&sidecar, "/").await.status, 200);
         // Again on trial: a crash now counts.
         again::crash(&mut sidecar);
@@ -204,7 +211,11 @@ fn the_app_of_the_command_line_is_served_even_if_the_policy_is_broken() {
         again::ended(&mut sidecar).await;
         again::start(&mut sidecar, &["--app", &format!("http://{}", app.address())]).await;
         let shown = policy(&sidecar).await;
-        assert_eq!((shown["source"].as_str(), shown["rejected"].is_null()), (Some("builtin"), false), "{shown}");
+        assert_eq!(
+            (shown["source"].as_str(), shown["rejected"].is_null()),
+            (Some("builtin"), false),
+            "{shown}"
+        );
         assert_eq!(get(&sidecar, "/").await.status, 200);
     });
 }
@@ -220,7 +231,10 @@ fn fails(args: &[&str]) -> String {
 #[test]
 fn says_what_is_missing_when_there_is_nothing_to_serve() {
     let said = fails(&["proxy"]);
-    assert!(said.contains("nothing to serve") && said.contains("--policy") && said.contains("--app"), "{said}");
+    assert!(
+        said.contains("nothing to serve") && said.contains("--policy") && said.contains("--app"),
+        "{said}"
+    );
     let said = fails(&["proxy", "--app", "htp://x"]);
     assert!(said.contains("error[E"), "{said}");
     let said = fails(&["proxy", "--config", "nowhere.yaml"]);
@@ -262,7 +276,8 @@ fn refuses_to_start_with_a_policy_it_cannot_serve() {
 fn is_ready_only_once_the_app_answers_where_the_policy_says() {
     run(async {
         let upstream = ByHand::listen().await;
-        let policy = format!("version: 1\ninbound: {{ app: \"http://{}\", readiness: /up }}\n", upstream.address());
+        let policy =
+            format!("version: 1\ninbound: {{ app: \"http://{}\", readiness: /up }}\n", upstream.address());
         let mut sidecar = Setup::new(policy).spawn();
         for (status, ready) in [(500, 503), (200, 200)] {
             let mut raw = upstream.accept().await;

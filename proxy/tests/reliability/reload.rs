@@ -88,7 +88,10 @@ fn takes_files_that_come_and_go_in_a_directory() {
         write(&root.join("10-inbound.yaml"), &limited(app.address(), 1));
         write(&root.join("README"), "not a policy");
         let sidecar = start_with(setup, "policies").await;
-        let dependency = format!("version: 1\ndependencies:\n  dep:\n    hosts: [dep.test]\n    endpoints: [{{ address: \"{}\" }}]\n", app.address());
+        let dependency = format!(
+            "version: 1\ndependencies:\n  dep:\n    hosts: [dep.test]\n    endpoints: [{{ address: \"{}\" }}]\n",
+            app.address()
+        );
         write(&root.join("20-dep.yaml"), &dependency);
         generation(&sidecar, 2).await;
         let mut raw = Raw::connect(sidecar.outbound).await;
@@ -107,7 +110,8 @@ fn looks_again_at_sighup_and_sees_that_nothing_changed() {
         let sidecar = Sidecar::start(limited(app.address(), 1)).await;
         sidecar.signal("HUP");
         eventually("it has looked", async || {
-            let unchanged = metric(&sidecar, "outrigger_policy_reloads_total", &[("result", "unchanged")]).await;
+            let unchanged =
+                metric(&sidecar, "outrigger_policy_reloads_total", &[("result", "unchanged")]).await;
             (unchanged > 0.0).then_some(())
         })
         .await;
@@ -126,7 +130,11 @@ fn a_bad_policy_changes_nothing_and_is_shown_with_its_place() {
         assert_eq!(shown["generation"], 1);
         let problem = &shown["rejected"]["problems"][0];
         assert!(problem["file"].as_str().unwrap().ends_with("policy.yaml"), "{shown}");
-        assert_eq!((problem["line"].as_u64(), problem["severity"].as_str()), (Some(7), Some("error")), "{shown}");
+        assert_eq!(
+            (problem["line"].as_u64(), problem["severity"].as_str()),
+            (Some(7), Some("error")),
+            "{shown}"
+        );
         let column = bad.lines().nth(6).unwrap().find("raet").unwrap() + 1;
         assert_eq!(problem["column"], column, "{shown}");
         assert!(problem["code"].as_str().unwrap().starts_with('E'), "{shown}");
@@ -186,7 +194,8 @@ fn what_is_left_of_a_quota_survives_changes_of_the_policy_and_of_the_quota() {
         write(&sidecar.policy(), &quick);
         generation(&sidecar, 5).await;
         eventually("a token", async || (raw.get("/16k").await.status == 200).then_some(())).await;
-        let admitted = metric(&sidecar, "outrigger_decisions_total", &[("name", "few"), ("action", "admitted")]).await;
+        let admitted =
+            metric(&sidecar, "outrigger_decisions_total", &[("name", "few"), ("action", "admitted")]).await;
         assert!(admitted >= 11.0, "{admitted}");
     });
 }
