@@ -6,14 +6,15 @@
 
 mod dependency;
 mod matches;
+mod timeouts;
 
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
-use outrigger_filters::unit::Timespan;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-pub(crate) use dependency::{Dependency, DependencyTimeouts, Discover, Endpoint, Protocol, Tls};
+pub(crate) use dependency::{Dependency, Discover, Endpoint, Protocol, Tls};
 pub(crate) use matches::{FieldValue, Fields, Match};
+pub(crate) use timeouts::{DependencyTimeouts, Timeouts};
 
 use crate::decode::{Each, Named, Written};
 
@@ -91,22 +92,4 @@ pub(crate) struct Route {
     pub(crate) matches: Option<Match>,
     /// How long each phase may take; replaces the parent's block whole.
     pub(crate) timeouts: Option<Timeouts>,
-}
-
-/// How long each phase may take.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct Timeouts {
-    /// From the head of the request to the last byte of the answer. Default `15s`.
-    pub(crate) total: Option<Timespan>,
-    /// To open a connection, TLS included. Default `1s`, or `total` if that is shorter.
-    pub(crate) connect: Option<Timespan>,
-    /// From sending the request to the head of the answer. Default: `total`.
-    pub(crate) first_byte: Option<Timespan>,
-    /// Between two pieces of a body, either way. Default `30s`.
-    pub(crate) body_idle: Option<Timespan>,
-    /// The same for upgraded connections, gRPC and event streams. Default `5m`.
-    pub(crate) stream_idle: Option<Timespan>,
-    /// One attempt, from choosing the endpoint to the head of the answer. Default: none but `total`.
-    pub(crate) per_try: Option<Timespan>,
 }

@@ -26,3 +26,22 @@ pub struct RequestView<'a> {
     /// Which worker handles it; counters are kept per worker.
     pub worker: usize,
 }
+
+impl<'a> RequestView<'a> {
+    /// `GET path` by `client_ip` on a route called `route`, of which nothing else is known: where examples, benches
+    /// and tests begin.
+    #[must_use]
+    pub const fn get(path: &'a str, headers: &'a HeaderMap, client_ip: IpAddr) -> Self {
+        Self {
+            method: &Method::GET,
+            path,
+            query: None,
+            headers,
+            client_ip,
+            spiffe_id: None,
+            route: "route",
+            path_params: &[],
+            worker: 0,
+        }
+    }
+}

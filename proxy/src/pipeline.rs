@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Incoming};
-use outrigger_filters::chain::{Admitted, Chain};
+use outrigger_filters::chain::Chain;
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Rejection;
 use outrigger_filters::outcome::Outcome;
@@ -72,7 +72,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     };
     match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
-        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, switch),
+        Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
         Err((stop, body)) => {
             let uninvited = waits && body.is_some();
             let answer = respond::stop(exchange, body, &stop, Some(&place.route));
@@ -92,7 +92,7 @@ pub(crate) struct Place {
 /// What became of a request that was sent.
 enum Reached {
     Reply(Box<forward::Answer>),
-    Switched(tunnel::Switch),
+    Switched(Box<tunnel::Switch>),
 }
 
 type Stopped = (Stop, Option<Incoming>);
@@ -124,6 +124,9 @@ async fn run(
         upgrade: upgrade.is_some(),
     };
     let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
+    if progress.is_none() {
+        outgoing::say_that_nothing_comes(&mut request);
+    }
     let body = match &progress {
         Some(progress) => RequestBody::streaming(body, progress, exchange.worker.clock),
         None => RequestBody::Empty,
@@ -133,9 +136,13 @@ async fn run(
         exchange.record.bytes_in = progress.bytes.get();
     }
     let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
+    if hop::is_ambiguous(answer.response.headers()) {
+        let failure = Failure::sent(Outcome::HttpProtocolError, "the answer can be framed in two ways");
+        return Err((Stop::Failed(failure), None));
+    }
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
-            Ok(Reached::Switched(tunnel::Switch { client, answer }))
+            Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
         }
         None if answer.response.status().is_informational() => {
             let failure =
@@ -156,24 +163,18 @@ fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
     }
 }
 
-/// Asks the gates of the route, then those of its dependency, and waits if one paces the request.
+/// Asks the gates, and waits if one paces the request.
 async fn gates(
     connection: &Connection,
     exchange: &mut Exchange,
     place: &Place,
     request: &Request<()>,
 ) -> Result<(), Stop> {
-    let mut not_before = Nanos::default();
-    let mut first = 0;
-    for gates in [&place.route.gates, &place.route.upstream_gates] {
-        if gates.is_empty() {
-            continue;
-        }
-        let admitted = admit(connection, exchange, place, request, (gates, first))?;
-        not_before = not_before.max(admitted.not_before());
-        exchange.hold(gates, first, admitted);
-        first = first.saturating_add(u16::try_from(gates.rules().len()).unwrap_or(u16::MAX));
+    let route = &place.route;
+    if route.gates.is_empty() && route.upstream_gates.is_empty() {
+        return Ok(());
     }
+    let not_before = ask(connection, exchange, place, request)?;
     if not_before > exchange.started {
         let now = exchange.worker.now();
         Box::pin(async { exchange.worker.timer().until(not_before).await }).await;
@@ -182,14 +183,15 @@ async fn gates(
     Ok(())
 }
 
-fn admit(
+/// Asks the gates of the route, then those of its dependency. What the second would refuse, the first is not
+/// charged for.
+fn ask(
     connection: &Connection,
     exchange: &mut Exchange,
     place: &Place,
     request: &Request<()>,
-    (gates, first): (&Arc<Chain>, u16),
-) -> Result<Admitted, Stop> {
-    let path = request.uri().path();
+) -> Result<Nanos, Stop> {
+    let (path, now) = (request.uri().path(), exchange.started);
     let params = match place.route.has_params {
         true => place.bound.side().router.path_params(place.rank, path),
         false => Vec::new(),
@@ -205,10 +207,24 @@ fn admit(
         path_params: &params,
         worker: exchange.worker.telemetry.index(),
     };
-    gates.admit(&view, exchange.started).map_err(|rejection| {
-        exchange.record.rule = rejection.rule.0.saturating_add(first).saturating_add(1);
-        Stop::Rejected(rejection, Arc::clone(gates))
-    })
+    let (own, upstream) = (&place.route.gates, &place.route.upstream_gates);
+    let behind = u16::try_from(own.rules().len()).unwrap_or(u16::MAX);
+    if !own.is_empty() && !upstream.is_empty() {
+        upstream.peek(&view, now).map_err(|rejection| reject(exchange, rejection, (upstream, behind)))?;
+    }
+    let mut not_before = Nanos::default();
+    for (gates, first) in [(own, 0), (upstream, behind)] {
+        let admitted =
+            gates.admit(&view, now).map_err(|rejection| reject(exchange, rejection, (gates, first)))?;
+        not_before = not_before.max(admitted.not_before());
+        exchange.hold(gates, first, admitted);
+    }
+    Ok(not_before)
+}
+
+fn reject(exchange: &mut Exchange, rejection: Rejection, (gates, first): (&Arc<Chain>, u16)) -> Stop {
+    exchange.record.rule = rejection.rule.0.saturating_add(first).saturating_add(1);
+    Stop::Rejected(rejection, Arc::clone(gates))
 }
 
 /// Passes the answer on.
@@ -222,13 +238,14 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     parts.version = http::Version::HTTP_11;
     let (outcome, awaits_grpc_status) = classify(&parts, &incoming);
     if incoming.is_end_stream() {
-        attempt.end(&mut exchange, outcome, now);
+        attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         lease.finish(now);
         return Response::from_parts(parts, ReplyBody::Empty);
     }
     let limits = limits(&exchange, route, &parts.headers);
-    let outflow = Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
+    let outflow =
+        Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
     Response::from_parts(parts, ReplyBody::Upstream(outflow))
 }
 

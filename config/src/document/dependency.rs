@@ -8,7 +8,7 @@ use outrigger_filters::unit::Timespan;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{Route, Timeouts};
+use super::{DependencyTimeouts, Route};
 use crate::decode::{Each, Written};
 
 /// A thing the service calls.
@@ -103,32 +103,4 @@ pub(crate) struct Isolation {
     pub(crate) max_connections_per_endpoint: Option<NonZeroU32>,
     /// Connections to one endpoint being opened at once, for each worker. Default 16.
     pub(crate) max_connecting: Option<NonZeroU32>,
-}
-
-/// How long each phase of a call may take.
-#[derive(Clone, Copy, Debug, Default, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
-pub(crate) struct DependencyTimeouts {
-    /// From the head of the request to the last byte of the answer. Default `15s`.
-    pub(crate) total: Option<Timespan>,
-    /// To open a connection, TLS included. Default `1s`, or `total` if that is shorter.
-    pub(crate) connect: Option<Timespan>,
-    /// From sending the request to the head of the answer. Default: `total`.
-    pub(crate) first_byte: Option<Timespan>,
-    /// Between two pieces of a body, either way. Default `30s`.
-    pub(crate) body_idle: Option<Timespan>,
-    /// The same for upgraded connections, gRPC and event streams. Default `5m`.
-    pub(crate) stream_idle: Option<Timespan>,
-    /// One attempt, from choosing the endpoint to the head of the answer. Default: none but `total`.
-    pub(crate) per_try: Option<Timespan>,
-    /// How long an idle pooled connection is kept. Default `30s`.
-    pub(crate) keepalive: Option<Timespan>,
-}
-
-impl DependencyTimeouts {
-    /// Those that routes have too.
-    pub(crate) const fn of_routes(self) -> Timeouts {
-        let Self { total, connect, first_byte, body_idle, stream_idle, per_try, keepalive: _ } = self;
-        Timeouts { total, connect, first_byte, body_idle, stream_idle, per_try }
-    }
 }

@@ -1,7 +1,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use parking_lot::Mutex;
 
 use super::*;
@@ -55,18 +55,7 @@ fn chain(probes: &[(Mode, bool)]) -> (Arc<Chain>, Log) {
 fn ask(chain: &Arc<Chain>, now: Nanos) -> Result<Admitted, Rejection> {
     let headers = HeaderMap::new();
     let client_ip = IpAddr::V4(Ipv4Addr::LOCALHOST);
-    let view = RequestView {
-        method: &Method::GET,
-        path: "/",
-        query: None,
-        headers: &headers,
-        client_ip,
-        spiffe_id: None,
-        route: "r",
-        path_params: &[],
-        worker: 0,
-    };
-    chain.admit(&view, now)
+    chain.admit(&RequestView::get("/", &headers, client_ip), now)
 }
 
 const PASS: (Mode, bool) = (Mode::Enforce, false);

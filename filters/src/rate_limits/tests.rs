@@ -2,7 +2,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 
 use super::*;
 use crate::chain::{Action, Admitted, Chain};
@@ -27,20 +27,7 @@ fn per_ip(limit: Limit) -> Limit {
 fn ask(chain: &Arc<Chain>, ip: u32, now: Nanos) -> Result<Admitted, Rejection> {
     let headers = HeaderMap::new();
     let client_ip = IpAddr::V4(Ipv4Addr::from(ip));
-    chain.admit(
-        &RequestView {
-            method: &Method::GET,
-            path: "/",
-            query: None,
-            headers: &headers,
-            client_ip,
-            spiffe_id: None,
-            route: "route",
-            path_params: &[],
-            worker: 0,
-        },
-        now,
-    )
+    chain.admit(&RequestView::get("/", &headers, client_ip), now)
 }
 
 fn admitted(chain: &Arc<Chain>, ip: u32, now: Nanos, tries: usize) -> usize {
@@ -58,6 +45,17 @@ fn refuses_above_burst_and_says_when_to_come_back() {
     let quota = rejection.quota.unwrap();
     assert_eq!((quota.limit, quota.window, quota.remaining, quota.reset), (3, 1, 0, 1));
     assert_eq!(chain.rule(rejection.rule).unwrap().name(), "a");
+}
+
+#[test]
+fn a_peek_says_what_would_happen_and_takes_nothing() {
+    let chain = chain(&StateStore::new(1), &[limit("a", 1, 1)]);
+    let headers = HeaderMap::new();
+    let view = RequestView::get("/", &headers, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    assert!(chain.peek(&view, Nanos(0)).is_ok() && chain.peek(&view, Nanos(0)).is_ok());
+    assert_eq!(admitted(&chain, 1, Nanos(0), 2), 1);
+    let refused = chain.peek(&view, Nanos(0)).unwrap_err();
+    assert_eq!((refused.status, chain.rule(refused.rule).unwrap().count(Action::Rejected)), (429, 2));
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, Method};
+use http::HeaderMap;
 use outrigger_filters::chain::{Action, Admitted, Chain};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Rejection;
@@ -30,17 +30,8 @@ pub fn per_client(limit: Limit) -> Limit {
 }
 
 pub fn request(headers: &HeaderMap, client: u32, worker: usize) -> RequestView<'_> {
-    RequestView {
-        method: &Method::GET,
-        path: "/v1/orders",
-        query: Some("a=b"),
-        headers,
-        client_ip: IpAddr::V4(Ipv4Addr::from(client)),
-        spiffe_id: None,
-        route: "route",
-        path_params: &[],
-        worker,
-    }
+    let client_ip = IpAddr::V4(Ipv4Addr::from(client));
+    RequestView { query: Some("a=b"), worker, ..RequestView::get("/v1/orders", headers, client_ip) }
 }
 
 pub fn ask(chain: &Arc<Chain>, client: u32, now: Nanos) -> Result<Admitted, Rejection> {

@@ -16,6 +16,7 @@ use outrigger_filters::clock::{Clock, Nanos, SystemClock};
 use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::linger::Linger;
 use crate::hygiene::Malformed;
 use crate::hygiene::guard::{Guard, Verdict};
 use crate::timer::Alarm;
@@ -25,10 +26,6 @@ use crate::upstream::stream::Stream;
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: malformed\r\nconnection: close\r\n\r\n";
 /// A client that cannot take this many bytes in a [`Times::write`] has stopped reading (240 B/s over 30 s).
 const MIN_WRITTEN: usize = 7200;
-
-/// After an answer to bytes that cannot be read as requests, so much more is thrown away before the close.
-const LINGER: Duration = Duration::from_millis(200);
-const LINGER_BYTES: usize = 64 * 1024;
 
 /// What the byte layer and the pipeline tell each other about a connection.
 #[derive(Debug, Default)]
@@ -118,8 +115,9 @@ pub(crate) struct ClientIo {
     waiting_since: Option<(Wait, Nanos)>,
     write_alarm: Alarm,
     writing: Option<Window>,
-    /// After the last answer to a client in trouble: until when, and how much more, is read and thrown away.
-    lingering: Option<(Nanos, usize)>,
+    /// Our side is closed; what the client still sends is only read to spare it a reset.
+    shut: bool,
+    linger: Linger,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +157,8 @@ impl ClientIo {
             waiting_since: None,
             write_alarm: Alarm::default(),
             writing: None,
-            lingering: None,
+            shut: false,
+            linger: Linger::default(),
         };
         // Trouble found here is kept and shown by the first read.
         if !io.held.is_empty() {
@@ -183,7 +182,7 @@ impl ClientIo {
         }
     }
 
-    /// After the bytes already released comes the stand-in, then nothing. Within a body there is no place for
+    /// After the bytes already released comes the stand-in, then the end. Within a body there is no place for
     /// a stand-in: the read fails.
     fn give_up(&mut self, trouble: Trouble) {
         let (heads, in_body) = match &self.guard {
@@ -317,24 +316,6 @@ impl ClientIo {
     fn flushed(&mut self, polled: Poll<io::Result<()>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if polled.is_pending() { self.poll_write_wait(cx).map(Err) } else { polled }
     }
-
-    /// Closing over bytes that nobody reads any more makes the kernel reset the connection, and the client may
-    /// lose the answer that says why: for a moment they are read and thrown away.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut space = [0_u8; 4096];
-        loop {
-            let (until, left) =
-                *self.lingering.get_or_insert_with(|| (self.clock.now().after(LINGER), LINGER_BYTES));
-            let mut buf = ReadBuf::new(&mut space);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-                Poll::Pending => return self.read_alarm.poll_at(cx, &self.clock, until),
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() && left > 0 => {
-                    self.lingering = Some((until, left.saturating_sub(buf.filled().len())));
-                }
-                Poll::Ready(_) => return Poll::Ready(()),
-            }
-        }
-    }
 }
 
 impl AsyncRead for ClientIo {
@@ -347,10 +328,10 @@ impl AsyncRead for ClientIo {
                 return Poll::Ready(Ok(()));
             }
             if this.closed {
-                // Behind the stand-in comes nothing, but an end would make hyper drop the connection before it is
-                // answered. The answer ends it.
                 let in_body = this.guard.as_ref().is_some_and(Guard::in_body);
                 let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed body");
+                // The stand-in is the last request and says so: hyper closes once it is answered. An end of
+                // the stream, seen before the answer is out, would count as a client that has left.
                 return if in_body { Poll::Ready(Err(malformed())) } else { Poll::Pending };
             }
             if this.guard.as_ref().is_some_and(Guard::holding_for_upgrade) {
@@ -404,8 +385,14 @@ impl AsyncWrite for ClientIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
-        ready!(this.flushed(polled, cx))?;
-        if this.closed { this.poll_linger(cx).map(Ok) } else { Poll::Ready(Ok(())) }
+        if !this.shut {
+            let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.flushed(polled, cx))?;
+            this.shut = true;
+        }
+        if this.closed || this.guard.as_ref().is_some_and(Guard::in_body) {
+            ready!(this.linger.poll(cx, &mut this.stream, &this.clock));
+        }
+        Poll::Ready(Ok(()))
     }
 }

@@ -1,4 +1,4 @@
-//! Lines on their way to a file, without signalled for it.
+//! Lines on their way to a file, for which no producer waits.
 //!
 //! A producer appends to a buffer in memory; a thread swaps the buffer for an empty one and writes. So a producer
 //! waits for two pointers to be exchanged, never for a disk or a pipe. Buffers are bounded: when they are full the

@@ -3,17 +3,7 @@ use http::{HeaderMap, HeaderValue, Method};
 use super::*;
 
 fn request<'a>(headers: &'a HeaderMap, query: Option<&'a str>, ip: &str) -> RequestView<'a> {
-    RequestView {
-        method: &Method::GET,
-        path: "/",
-        query,
-        headers,
-        client_ip: ip.parse().unwrap(),
-        spiffe_id: None,
-        route: "r",
-        path_params: &[],
-        worker: 0,
-    }
+    RequestView { query, ..RequestView::get("/", headers, ip.parse().unwrap()) }
 }
 
 fn key(parts: &[KeyPart]) -> Key {
