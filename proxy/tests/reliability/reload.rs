@@ -301,13 +301,14 @@ fn nobody_notices_changes_under_load() {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
     let options = reloads::Options {
         outrigger: env!("CARGO_BIN_EXE_outrigger").into(),
-        count: 40,
+        count: 50,
         clients: 4,
         max_p99_ratio: None,
     };
     // The drill looks for free ports and another test may take one before it starts.
     let mut tries = (0..3).map(|_| runtime.block_on(reloads::run(&options, dir.path())));
-    let report = tries.find_map(Result::ok).expect("a drill that started");
-    assert_eq!((report.failures, report.applied, report.rejected), (0, 36, 4), "{report}");
+    let told = |tried: anyhow::Result<_>| tried.inspect_err(|error| eprintln!("{error:#}")).ok();
+    let report = tries.find_map(told).expect("a drill that started");
+    assert_eq!((report.failures, report.applied, report.rejected), (0, 45, 5), "{report}");
     assert!(report.requests > 1_000, "{report}");
 }
