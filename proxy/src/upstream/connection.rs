@@ -121,7 +121,13 @@ impl H1 {
         self.muffled.run(cx, |_| look(&mut Context::from_waker(Waker::noop()))).0
     }
 
-    /// True if another request may be sent: the last answer is complete and the endpoint has not closed.
+    /// True if another request may be sent: the last answer is complete. Should the endpoint have closed since,
+    /// that shows before anything is sent, and the request goes elsewhere.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        (self.driver.is_some() && self.send.is_ready()) || self.is_reusable()
+    }
+
+    /// True if another request may be sent and the endpoint has not closed.
     pub(crate) fn is_reusable(&mut self) -> bool {
         // Nobody is to be woken: an idle connection is looked at when it is wanted.
         self.poll_drive(&mut Context::from_waker(Waker::noop())).is_pending() && self.send.is_ready()

@@ -71,7 +71,7 @@ impl EndpointPool {
         loop {
             let mut h1 = self.idle.borrow_mut().pop()?;
             let fresh = now.since(h1.idle_since) < self.bounds.get().keepalive;
-            if fresh && h1.is_reusable() {
+            if fresh && h1.is_ready() {
                 return Some(Lease::own(h1, self));
             }
         }
