@@ -7,11 +7,13 @@ use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::frames;
 use super::support::app::{ByHand, app};
 use super::support::raw::Raw;
 use super::support::run::{becomes_true, run, soon};
 use super::support::sidecar::{Setup, Sidecar};
 use super::support::tls::Authority;
+use super::watching::metric;
 
 const QUICK: &str = "limits: { head_timeout: 300ms, idle_timeout: 500ms, tls_timeout: 300ms, drain: 1s }";
 
@@ -276,18 +278,37 @@ fn an_idle_or_half_open_http2_connection_ends() {
     run(async {
         let app = app();
         let sidecar = Setup::new(policy(app.address(), "total: 2s")).line(QUICK).start().await;
-        let mut idle = super::frames::connect(sidecar.inbound).await;
-        let heard =
-            within(400, 3_000, super::frames::until(&mut idle, |frame| frame.kind == super::frames::GOAWAY))
-                .await;
-        assert!(heard.iter().any(|frame| frame.kind == super::frames::GOAWAY), "{heard:?}");
-        let mut half = super::frames::connect(sidecar.inbound).await;
-        let block = super::frames::block(&super::frames::get("/"));
-        half.send(super::frames::frame(super::frames::HEADERS, 0, 1, &block)).await;
-        let heard =
-            within(400, 3_000, super::frames::until(&mut half, |frame| frame.kind == super::frames::GOAWAY))
-                .await;
-        assert!(heard.iter().any(|frame| frame.kind == super::frames::GOAWAY), "{heard:?}");
+        let mut idle = frames::connect(sidecar.inbound).await;
+        let heard = within(400, 3_000, frames::until(&mut idle, |frame| frame.kind == frames::GOAWAY)).await;
+        assert!(heard.iter().any(|frame| frame.kind == frames::GOAWAY), "{heard:?}");
+        let mut half = frames::connect(sidecar.inbound).await;
+        let block = frames::block(&frames::get("/"));
+        half.send(frames::frame(frames::HEADERS, 0, 1, &block)).await;
+        let heard = within(400, 3_000, frames::until(&mut half, |frame| frame.kind == frames::GOAWAY)).await;
+        assert!(heard.iter().any(|frame| frame.kind == frames::GOAWAY), "{heard:?}");
         assert_eq!(app.requests(), 0);
+    });
+}
+
+#[test]
+fn a_stream_whose_client_takes_nothing_ends_and_frees_the_upstream() {
+    run(async {
+        let app = app();
+        let line = "limits: { idle_timeout: 500ms }";
+        let sidecar =
+            Setup::new(policy(app.address(), "total: 1s, body_idle: 500ms")).line(line).start().await;
+        let mut raw = Raw::connect(sidecar.inbound).await;
+        raw.send(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").await;
+        // A window of no bytes for each stream, never opened.
+        raw.send(frames::frame(frames::SETTINGS, 0, 0, &[0, 4, 0, 0, 0, 0])).await;
+        raw.send(frames::frame(frames::SETTINGS, 1, 0, &[])).await;
+        let head = frames::block(&frames::get("/bytes/1000000"));
+        for stream in [1, 3, 5] {
+            let flags = frames::END_HEADERS | frames::END_STREAM;
+            raw.send(frames::frame(frames::HEADERS, flags, stream, &head)).await;
+        }
+        becomes_true("they are at the upstream", || app.requests() == 3).await;
+        becomes_true("they are over", || sidecar.access_log().len() == 3).await;
+        assert_eq!(metric(&sidecar, "outrigger_upstream_in_flight", &[]).await, 0.0);
     });
 }
