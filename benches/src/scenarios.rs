@@ -103,8 +103,8 @@ pub const ALL: &[Scenario] = &[
     Scenario {
         name: "identify",
         what: "give a request its id and its place in a trace",
-        // Two values, and one that is shared with the log.
-        allocations: 3,
+        // The two values.
+        allocations: 2,
         nanoseconds: None,
         prepare: fields::identify,
     },

@@ -5,4 +5,5 @@ pub(crate) mod connection;
 pub(crate) mod io;
 pub(crate) mod linger;
 pub(crate) mod listener;
+pub(crate) mod signals;
 pub(crate) mod tls;

@@ -9,7 +9,8 @@ use outrigger_proxy::hygiene::forwarded::{self, PeerHeaders, Scheme};
 use outrigger_proxy::hygiene::guard::{Guard, HeadLimits};
 use outrigger_proxy::hygiene::hop::{self, Keep};
 use outrigger_proxy::hygiene::random::Random;
-use outrigger_proxy::hygiene::{path as paths, request_id, trace, untrusted, via};
+use outrigger_proxy::hygiene::request_id::{RequestId, X_REQUEST_ID};
+use outrigger_proxy::hygiene::{path as paths, trace, untrusted, via};
 
 use super::{Run, client, policies};
 
@@ -79,11 +80,12 @@ pub(super) fn identify() -> anyhow::Result<Run> {
     headers.reserve(16);
     let traceparent = HeaderName::from_static("traceparent");
     let mut run = move || {
-        let id = request_id::ensure(black_box(&mut headers), false, 1_700_000_000_000, &mut random);
+        let id = RequestId::of(black_box(&headers), false, 1_700_000_000_000, &mut random);
+        id.set(&mut headers);
         let (_, own) = trace::enter(&mut headers, &mut random, |_| false);
         black_box((id, own));
         // As they came: the next request has neither.
-        headers.remove(&request_id::X_REQUEST_ID).is_some() && headers.remove(&traceparent).is_some()
+        headers.remove(&X_REQUEST_ID).is_some() && headers.remove(&traceparent).is_some()
     };
     ensure!(run(), "a field is not set");
     Ok(Box::new(move || {

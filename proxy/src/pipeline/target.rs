@@ -16,7 +16,7 @@ use crate::hygiene::Malformed;
 use crate::hygiene::{hop, host, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
-use crate::server::io::Trouble;
+use crate::server::signals::Trouble;
 use crate::snapshot::PASS;
 use crate::telemetry::Direction;
 use crate::upstream::dns;

@@ -8,16 +8,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use outrigger_filters::clock::{Clock, Nanos, SystemClock};
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 use super::linger::Linger;
-use crate::hygiene::Malformed;
+use super::signals::{Signals, Trouble};
 use crate::hygiene::guard::{Guard, Verdict};
 use crate::timer::Alarm;
 use crate::upstream::stream::Stream;
@@ -26,68 +25,6 @@ use crate::upstream::stream::Stream;
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: malformed\r\nconnection: close\r\n\r\n";
 /// A client that cannot take this many bytes in a [`Times::write`] has stopped reading (240 B/s over 30 s).
 const MIN_WRITTEN: usize = 7200;
-
-/// What the byte layer and the pipeline tell each other about a connection.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    /// Requests of this connection that have no complete answer yet.
-    pub(crate) in_flight: AtomicU32,
-    /// Heads released before the malformed one; what follows them is the stand-in.
-    good_heads: AtomicU64,
-    trouble: Mutex<Option<Trouble>>,
-    has_trouble: AtomicBool,
-    tunnel: AtomicBool,
-    resume: AtomicBool,
-    /// Who reads the connection while it is held: nothing else would tell it to look again.
-    reader: Mutex<Option<Waker>>,
-}
-
-/// Why a connection cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    Malformed(Malformed),
-    /// The head did not come in time.
-    SlowHead,
-}
-
-impl Signals {
-    /// What is wrong, if the `nth` request (from 1) of the connection is the stand-in.
-    pub(crate) fn trouble_at(&self, nth: u64) -> Option<Trouble> {
-        if !self.has_trouble.load(Ordering::Acquire) || nth <= self.good_heads.load(Ordering::Acquire) {
-            return None;
-        }
-        *self.trouble.lock()
-    }
-
-    /// What is wrong with the body being read, if anything.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
-        self.has_trouble.load(Ordering::Acquire).then(|| *self.trouble.lock()).flatten()
-    }
-
-    /// The upstream has switched protocols: bytes are no longer HTTP.
-    pub(crate) fn tunnel(&self) {
-        self.tunnel.store(true, Ordering::Release);
-        self.wake_reader();
-    }
-
-    /// The upstream has not switched: what was held back is the next request.
-    pub(crate) fn resume(&self) {
-        self.resume.store(true, Ordering::Release);
-        self.wake_reader();
-    }
-
-    fn wake_reader(&self) {
-        if let Some(reader) = self.reader.lock().take() {
-            reader.wake();
-        }
-    }
-
-    fn set_trouble(&self, trouble: Trouble, good_heads: u64) {
-        *self.trouble.lock() = Some(trouble);
-        self.good_heads.store(good_heads, Ordering::Release);
-        self.has_trouble.store(true, Ordering::Release);
-    }
-}
 
 /// How long each kind of waiting may last.
 #[derive(Clone, Copy, Debug)]
@@ -213,10 +150,10 @@ impl ClientIo {
 
     fn take_signals(&mut self) {
         let Some(guard) = self.guard.as_mut().filter(|guard| guard.holding_for_upgrade()) else { return };
-        if self.signals.tunnel.load(Ordering::Acquire) {
+        if self.signals.is_tunnel() {
             self.guard = None;
             self.ready = self.held.len();
-        } else if self.signals.resume.swap(false, Ordering::AcqRel) {
+        } else if self.signals.take_resume() {
             guard.resume();
             self.inspect_held();
         }
@@ -336,7 +273,7 @@ impl AsyncRead for ClientIo {
             }
             if this.guard.as_ref().is_some_and(Guard::holding_for_upgrade) {
                 // What follows an upgrade stays in the socket until the upstream has answered.
-                *this.signals.reader.lock() = Some(cx.waker().clone());
+                this.signals.await_answer(cx.waker());
                 return Poll::Pending;
             }
             let before = buf.filled().len();

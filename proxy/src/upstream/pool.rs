@@ -286,7 +286,7 @@ impl Lease {
     }
 
     /// Moves bytes of a connection that has no task. Ready once it has ended.
-    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_drive(&mut self, cx: &Context<'_>) -> Poll<()> {
         match &mut self.carrier {
             Carrier::Own(h1) => h1.poll_drive(cx),
             Carrier::Shared(_) | Carrier::Returned => Poll::Pending,
