@@ -228,7 +228,8 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
         return Response::from_parts(parts, ReplyBody::Empty);
     }
     let limits = limits(&exchange, route, &parts.headers);
-    let outflow = Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
+    let outflow =
+        Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
     Response::from_parts(parts, ReplyBody::Upstream(outflow))
 }
 

@@ -20,8 +20,8 @@ use hyper_util::rt::TokioIo;
 use outrigger_filters::clock::Nanos;
 
 use super::cluster::Endpoint;
-use super::muffle::Muffled;
 use super::last_words::LastWords;
+use super::muffle::Muffled;
 use super::pool::Slot;
 use super::stream::Stream;
 use crate::pipeline::inflow::RequestBody;
