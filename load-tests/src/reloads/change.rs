@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// The rate of change 0; no other number in a policy is as large, so a rate names its change.
-const RATE: u32 = 70_000_000;
+const RATE: u32 = 9_000_000;
 
 /// A policy document, the number-th of its kind.
 #[derive(Clone, Debug)]
