@@ -31,6 +31,17 @@ pub struct Profile {
     pub allocations: u64,
     /// By function.
     pub functions: HashMap<String, Cost>,
+    /// By caller and callee.
+    pub edges: HashMap<(String, String), Edge>,
+}
+
+/// What one function called another for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Edge {
+    /// How often.
+    pub calls: u64,
+    /// What it cost, with what that called.
+    pub instructions: u64,
 }
 
 /// The cost of one function.
@@ -71,7 +82,11 @@ impl Profile {
                 profile.call(function, callee, first_number(rest));
                 call = true;
             } else if line.starts_with(|first: char| first.is_ascii_digit()) {
-                profile.cost(function, line, std::mem::take(&mut call));
+                let cost = Self::numbers(line);
+                match std::mem::take(&mut call) {
+                    true => profile.called(function, callee, cost),
+                    false => profile.spent(function, cost),
+                }
             }
         }
         profile.count_kernel();
@@ -80,6 +95,7 @@ impl Profile {
 
     fn call(&mut self, caller: &str, callee: &str, calls: u64) {
         self.of(callee).calls += calls;
+        self.edge(caller, callee).calls += calls;
         if allocates(callee) && !is_allocator(caller) {
             self.of(caller).allocations += calls;
             self.allocations += calls;
@@ -87,16 +103,26 @@ impl Profile {
     }
 
     /// A line of position, instructions, system calls; zeros at the end are left out.
-    fn cost(&mut self, function: &str, line: &str, of_call: bool) {
+    fn numbers(line: &str) -> (u64, u64) {
         let mut fields = line.split(' ').skip(1).map(first_number);
-        let (instructions, syscalls) = (fields.next().unwrap_or(0), fields.next().unwrap_or(0));
+        (fields.next().unwrap_or(0), fields.next().unwrap_or(0))
+    }
+
+    fn called(&mut self, caller: &str, callee: &str, (instructions, _): (u64, u64)) {
+        self.of(caller).inclusive += instructions;
+        self.edge(caller, callee).instructions += instructions;
+    }
+
+    fn spent(&mut self, function: &str, (instructions, syscalls): (u64, u64)) {
         let cost = self.of(function);
+        cost.own += instructions;
         cost.inclusive += instructions;
-        if !of_call {
-            cost.own += instructions;
-            cost.enters_kernel |= syscalls > 0;
-            self.instructions += instructions;
-        }
+        cost.enters_kernel |= syscalls > 0;
+        self.instructions += instructions;
+    }
+
+    fn edge(&mut self, caller: &str, callee: &str) -> &mut Edge {
+        self.edges.entry((caller.to_owned(), callee.to_owned())).or_default()
     }
 
     /// By calls: callgrind counts a system call again when a signal or another thread comes in between.

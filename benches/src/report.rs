@@ -42,9 +42,28 @@ pub fn dearest(measured: &Measured, count: usize) -> String {
     text
 }
 
+/// Who calls the functions whose name contains `pattern`, how often and at what cost: the way to who allocates
+/// (`rust_alloc`), who looks at the clock (`clock_gettime`), who copies (`memcpy`).
+#[must_use]
+pub fn callers(measured: &Measured, pattern: &str) -> String {
+    let edges = measured.profile.edges.iter().filter(|((caller, callee), edge)| {
+        // A call counts where the matching part is entered; now and then is not each request.
+        callee.contains(pattern) && !caller.contains(pattern) && measured.per_request(edge.calls) >= 0.05
+    });
+    let mut edges: Vec<_> = edges.collect();
+    edges.sort_by_key(|(names, edge)| (std::cmp::Reverse(edge.instructions), *names));
+    let mut text = format!("  instructions     calls  callers of {pattern}\n");
+    for ((caller, callee), edge) in edges {
+        let per = |value: u64| measured.per_request(value);
+        let (cost, calls) = (per(edge.instructions), per(edge.calls));
+        let _ = writeln!(text, "  {cost:12.1} {calls:9.2}  {} → {}", shortened(caller), shortened(callee));
+    }
+    text
+}
+
 /// Generic parameters can be longer than a screen.
 fn shortened(name: &str) -> String {
-    const LIMIT: usize = 160;
+    const LIMIT: usize = 120;
     match name.char_indices().nth(LIMIT) {
         Some((at, _)) => format!("{}…", name.get(..at).unwrap_or(name)),
         None => name.to_owned(),

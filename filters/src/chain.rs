@@ -101,6 +101,21 @@ impl Chain {
         Ok(admitted)
     }
 
+    /// Asks every filter that enforces whether it would let the request pass, and takes nothing. Ask a chain that
+    /// comes later before the first one takes what a refusal would waste.
+    ///
+    /// # Errors
+    /// The first refusal, which is counted as one.
+    pub fn peek(&self, request: &RequestView<'_>, now: Nanos) -> Result<(), Rejection> {
+        for slot in self.slots.iter().filter(|slot| slot.mode == Mode::Enforce) {
+            if let Err(rejection) = slot.filter.peek(request, now) {
+                self.count(rejection.rule, Action::Rejected, request.worker);
+                return Err(rejection);
+            }
+        }
+        Ok(())
+    }
+
     /// Whether there is nothing to ask.
     #[must_use]
     pub fn is_empty(&self) -> bool {

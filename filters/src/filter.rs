@@ -17,6 +17,14 @@ pub trait Filter: Send + Sync {
     /// The verdict, if the request may not pass.
     fn admit(&self, request: &RequestView<'_>, now: Nanos) -> Result<Pass, Rejection>;
 
+    /// Whether [`Filter::admit`] would let the request pass now. Takes nothing.
+    ///
+    /// # Errors
+    /// The verdict, if it may not pass.
+    fn peek(&self, _request: &RequestView<'_>, _now: Nanos) -> Result<(), Rejection> {
+        Ok(())
+    }
+
     /// The request that was given `ticket` ended. A refusal (see [`Outcome::is_refusal`]) is not evidence.
     fn settle(&self, _ticket: u64, _ending: Ending, _now: Nanos) {}
 

@@ -92,6 +92,10 @@ impl Filter for RateLimits {
         Ok(pass)
     }
 
+    fn peek(&self, request: &RequestView<'_>, now: Nanos) -> Result<(), Rejection> {
+        self.check(request, now).map(|_| ())
+    }
+
     fn settles(&self) -> bool {
         false
     }

@@ -18,7 +18,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Incoming};
-use outrigger_filters::chain::{Admitted, Chain};
+use outrigger_filters::chain::Chain;
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Rejection;
 use outrigger_filters::outcome::Outcome;
@@ -124,6 +124,9 @@ async fn run(
         upgrade: upgrade.is_some(),
     };
     let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
+    if progress.is_none() {
+        outgoing::say_that_nothing_comes(&mut request);
+    }
     let body = match &progress {
         Some(progress) => RequestBody::streaming(body, progress, exchange.worker.clock),
         None => RequestBody::Empty,
@@ -133,6 +136,10 @@ async fn run(
         exchange.record.bytes_in = progress.bytes.get();
     }
     let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
+    if hop::is_ambiguous(answer.response.headers()) {
+        let failure = Failure::sent(Outcome::HttpProtocolError, "the answer can be framed in two ways");
+        return Err((Stop::Failed(failure), None));
+    }
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
@@ -156,24 +163,18 @@ fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
     }
 }
 
-/// Asks the gates of the route, then those of its dependency, and waits if one paces the request.
+/// Asks the gates, and waits if one paces the request.
 async fn gates(
     connection: &Connection,
     exchange: &mut Exchange,
     place: &Place,
     request: &Request<()>,
 ) -> Result<(), Stop> {
-    let mut not_before = Nanos::default();
-    let mut first = 0;
-    for gates in [&place.route.gates, &place.route.upstream_gates] {
-        if gates.is_empty() {
-            continue;
-        }
-        let admitted = admit(connection, exchange, place, request, (gates, first))?;
-        not_before = not_before.max(admitted.not_before());
-        exchange.hold(gates, first, admitted);
-        first = first.saturating_add(u16::try_from(gates.rules().len()).unwrap_or(u16::MAX));
+    let route = &place.route;
+    if route.gates.is_empty() && route.upstream_gates.is_empty() {
+        return Ok(());
     }
+    let not_before = ask(connection, exchange, place, request)?;
     if not_before > exchange.started {
         let now = exchange.worker.now();
         Box::pin(async { exchange.worker.timer().until(not_before).await }).await;
@@ -182,14 +183,15 @@ async fn gates(
     Ok(())
 }
 
-fn admit(
+/// Asks the gates of the route, then those of its dependency. What the second would refuse, the first is not
+/// charged for.
+fn ask(
     connection: &Connection,
     exchange: &mut Exchange,
     place: &Place,
     request: &Request<()>,
-    (gates, first): (&Arc<Chain>, u16),
-) -> Result<Admitted, Stop> {
-    let path = request.uri().path();
+) -> Result<Nanos, Stop> {
+    let (path, now) = (request.uri().path(), exchange.started);
     let params = match place.route.has_params {
         true => place.bound.side().router.path_params(place.rank, path),
         false => Vec::new(),
@@ -205,10 +207,24 @@ fn admit(
         path_params: &params,
         worker: exchange.worker.telemetry.index(),
     };
-    gates.admit(&view, exchange.started).map_err(|rejection| {
-        exchange.record.rule = rejection.rule.0.saturating_add(first).saturating_add(1);
-        Stop::Rejected(rejection, Arc::clone(gates))
-    })
+    let (own, upstream) = (&place.route.gates, &place.route.upstream_gates);
+    let behind = u16::try_from(own.rules().len()).unwrap_or(u16::MAX);
+    if !own.is_empty() && !upstream.is_empty() {
+        upstream.peek(&view, now).map_err(|rejection| reject(exchange, rejection, (upstream, behind)))?;
+    }
+    let mut not_before = Nanos::default();
+    for (gates, first) in [(own, 0), (upstream, behind)] {
+        let admitted =
+            gates.admit(&view, now).map_err(|rejection| reject(exchange, rejection, (gates, first)))?;
+        not_before = not_before.max(admitted.not_before());
+        exchange.hold(gates, first, admitted);
+    }
+    Ok(not_before)
+}
+
+fn reject(exchange: &mut Exchange, rejection: Rejection, (gates, first): (&Arc<Chain>, u16)) -> Stop {
+    exchange.record.rule = rejection.rule.0.saturating_add(first).saturating_add(1);
+    Stop::Rejected(rejection, Arc::clone(gates))
 }
 
 /// Passes the answer on.

@@ -3,6 +3,8 @@
 //! Every answer of ours carries `Proxy-Status` (RFC 9209), a problem body (RFC 9457), `outrigger-sent` and the
 //! request's ids; 429 and 503 carry `Retry-After`. gRPC callers get a trailers-only response instead.
 
+mod refusal;
+
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
@@ -13,14 +15,14 @@ use outrigger_filters::rate_limits::headers as rate_headers;
 use serde_json::json;
 
 use crate::failure::Failure;
-use crate::hygiene::hop::BadFields;
-use crate::hygiene::path::Ambiguous;
 use crate::pipeline::Stop;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::inflow::drain;
 use crate::pipeline::outflow::ReplyBody;
-use crate::server::io::Trouble;
+use crate::server::signals::Trouble;
 use crate::snapshot::Route;
+
+pub(crate) use refusal::Refusal;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const SENT: HeaderName = HeaderName::from_static("outrigger-sent");
@@ -31,53 +33,6 @@ const RATE_LIMIT: HeaderName = HeaderName::from_static("ratelimit");
 const RATE_LIMIT_POLICY: HeaderName = HeaderName::from_static("ratelimit-policy");
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const PROBLEM: HeaderValue = HeaderValue::from_static("application/problem+json");
-
-/// A request that is not let in, whatever the policy.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Refusal {
-    /// Its framing, or its pace.
-    Trouble(Trouble),
-    /// Its path can be read in two ways.
-    Path(Ambiguous),
-    /// It names no host, or several.
-    Host,
-    /// Its header fields contradict themselves.
-    Fields(BadFields),
-    /// CONNECT.
-    Method,
-    /// No dependency answers to its host.
-    UnknownHost,
-    /// It has passed too many sidecars.
-    Loop,
-}
-
-impl Refusal {
-    /// A short word for it.
-    pub(crate) const fn reason(self) -> &'static str {
-        match self {
-            Self::Trouble(Trouble::Malformed(malformed)) => malformed.reason(),
-            Self::Trouble(Trouble::SlowHead) => "slow-head",
-            Self::Path(ambiguous) => ambiguous.reason(),
-            Self::Host => "host-missing-or-ambiguous",
-            Self::Fields(fields) => fields.reason(),
-            Self::Method => "connect",
-            Self::UnknownHost => "unknown-host",
-            Self::Loop => "loop",
-        }
-    }
-
-    const fn status(self) -> u16 {
-        match self {
-            Self::Trouble(Trouble::Malformed(malformed)) => malformed.status(),
-            Self::Trouble(Trouble::SlowHead) => 408,
-            Self::Path(ambiguous) => ambiguous.status(),
-            Self::Host | Self::Fields(_) => 400,
-            Self::Method => 405,
-            Self::UnknownHost => 404,
-            Self::Loop => 502,
-        }
-    }
-}
 
 /// What an answer of ours says.
 struct Verdict {

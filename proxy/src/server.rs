@@ -3,5 +3,7 @@
 pub(crate) mod accept;
 pub(crate) mod connection;
 pub(crate) mod io;
+pub(crate) mod linger;
 pub(crate) mod listener;
+pub(crate) mod signals;
 pub(crate) mod tls;

@@ -186,32 +186,71 @@ fn shows_an_early_answer_to_a_client_that_is_still_sending() {
     run(async {
         let app = app();
         let sidecar = before(app.address()).await;
-        for path in ["/status/413", "/nothing-here"] {
-            let mut client = Raw::connect(sidecar.inbound).await;
-            let head = format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: 40000\r\n\r\n");
-            client.send(head).await;
-            let mut answered = false;
-            for _ in 0..4 {
-                client.send([b'x'; 10_000]).await;
-                answered = true;
+        for (path, status) in [("/status/413", 413), ("/nothing-here", 404)] {
+            for size in [10_000, 40_000, 100_000] {
+                let mut client = Raw::connect(sidecar.inbound).await;
+                client
+                    .send(format!("POST {path} HTTP/1.1\r\nhost: a\r\ncontent-length: {size}\r\n\r\n"))
+                    .await;
+                for _ in 0..size / 10_000 {
+                    client.send([b'x'; 10_000]).await;
+                }
+                assert_eq!(client.answer("POST").await.status, status, "{size} bytes");
             }
-            assert!(answered);
-            let answer = client.answer("POST").await;
-            assert!(matches!(answer.status, 413 | 404), "{answer:?}");
         }
     });
 }
 
 #[test]
-fn shows_an_early_answer_over_a_body_that_never_ends() {
+fn shows_an_early_answer_over_a_body_that_does_not_come() {
     run(async {
         let app = app();
         let sidecar = before(app.address()).await;
         let mut client = Raw::connect(sidecar.inbound).await;
         client.send("POST /status/413 HTTP/1.1\r\nhost: a\r\ncontent-length: 1000000\r\n\r\nxxxxx").await;
-        let answer = client.answer("POST").await;
-        assert_eq!(answer.status, 413);
-        client.until_end().await;
+        assert_eq!(client.answer("POST").await.status, 413);
+        assert!(client.until_end().await.is_empty());
+    });
+}
+
+#[test]
+fn says_what_is_wrong_with_a_malformed_head_and_closes() {
+    run(async {
+        let app = app();
+        let sidecar = before(app.address()).await;
+        let many = format!("GET / HTTP/1.1\r\nhost: a\r\n{}\r\n", "x: y\r\n".repeat(200));
+        let long = format!("GET / HTTP/1.1\r\nhost: a\r\nx: {}\r\n\r\n", "y".repeat(90_000));
+        let cases = [
+            ("GET / HTTP/1.1\r\n\r\n", 400, "host"),
+            ("GET / HTTP/1.1\nhost: a\n\n", 400, "lf"),
+            ("\u{1}garbage\r\n\r\n", 400, "method"),
+            ("POST / HTTP/1.1\r\nhost: a\r\ncontent-length: 1\r\ncontent-length: 2\r\n\r\nab", 400, "length"),
+            ("GET / HTTP/3.0\r\nhost: a\r\n\r\n", 505, "version"),
+            (&many, 431, "fields"),
+            (&long, 431, "large"),
+        ];
+        for (sent, status, reason) in cases {
+            // By itself, and behind a good request that is answered first.
+            for good in [0, 1] {
+                let mut client = Raw::connect(sidecar.inbound).await;
+                let before = "GET /delay/20 HTTP/1.1\r\nhost: a\r\n\r\n".repeat(good);
+                client.send([&before, sent].concat()).await;
+                for _ in 0..good {
+                    assert_eq!(client.answer("GET").await.status, 200);
+                }
+                let answer = client.answer("GET").await;
+                let name = &sent[..sent.len().min(60)];
+                assert_eq!((answer.status, answer.field("connection")), (status, Some("close")), "{name:?}");
+                let said = answer.field("proxy-status").unwrap();
+                assert!(said.contains("error=http_request_error") && said.contains(reason), "{said}");
+                assert!(client.until_end().await.is_empty());
+            }
+        }
+        becomes_true("each is recorded", || {
+            let log = sidecar.access_log();
+            log.iter().filter(|line| line["outcome"] == "http_request_error").count() == 2 * 7
+        })
+        .await;
     });
 }
 
@@ -309,5 +348,61 @@ fn says_that_the_answer_broke_off() {
         assert!(answer.field("proxy-status").unwrap().contains("error=connection_terminated"), "{answer:?}");
         assert_eq!(answer.field("outrigger-sent"), Some("1"));
         assert_eq!(client.get("/").await.status, 200, "the client's connection lives on");
+    });
+}
+
+#[test]
+fn keeps_the_frame_that_a_body_came_in() {
+    run(async {
+        let server = ByHand::listen().await;
+        let sidecar = before(server.address()).await;
+        let mut client = Raw::connect(sidecar.inbound).await;
+        client.send("PUT / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi").await;
+        let mut app = server.accept().await;
+        // What is asked next, and what the app must see of what was asked before.
+        for (next, frame, body) in [
+            (
+                "POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n",
+                "put / http/1.1\r\ncontent-length: 2",
+                "hi",
+            ),
+            (
+                "GET / HTTP/1.1\r\nhost: a\r\ncontent-length: 2\r\n\r\nhi",
+                "post / http/1.1\r\ntransfer-encoding: chunked",
+                "2\r\nhi\r\n0\r\n\r\n",
+            ),
+            ("POST / HTTP/1.1\r\nhost: a\r\n\r\n", "get / http/1.1\r\ncontent-length: 2", "hi"),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "post / http/1.1\r\ncontent-length: 0", ""),
+            ("OPTIONS * HTTP/1.1\r\nhost: a\r\n\r\n", "get / http/1.1\r\n", ""),
+            ("GET / HTTP/1.1\r\nhost: a\r\n\r\n", "options * http/1.1\r\n", ""),
+        ] {
+            let head = app.request_head().await.to_ascii_lowercase();
+            let (line, fields) = head.split_once("\r\n").unwrap();
+            let frames = |field: &&str| {
+                ["content-length:", "transfer-encoding:"].iter().any(|name| field.starts_with(name))
+            };
+            let framing: Vec<&str> = fields.split("\r\n").filter(frames).collect();
+            assert_eq!(format!("{line}\r\n{}", framing.join(", ")), frame);
+            assert_eq!(app.exactly(body.len()).await.unwrap(), body.as_bytes(), "{head}");
+            app.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
+            assert_eq!(client.answer("GET").await.status, 200);
+            client.send(next).await;
+        }
+    });
+}
+
+#[test]
+fn refuses_a_head_request_without_a_body() {
+    run(async {
+        let app = app();
+        let sidecar = before(app.address()).await;
+        let mut client = Raw::connect(sidecar.outbound).await;
+        for _ in 0..2 {
+            let answer = client.ask("HEAD / HTTP/1.1\r\nhost: nobody.test\r\n\r\n").await;
+            assert_eq!(
+                (answer.status, answer.field("content-type")),
+                (404, Some("application/problem+json"))
+            );
+        }
     });
 }

@@ -1,7 +1,7 @@
 //! What leaves the proxy: nothing that belonged to one connection, nothing an untrusted peer may not say.
 #![expect(clippy::unwrap_used, reason = "a test may fail by panicking")]
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use outrigger_proxy::hygiene::hop::{BadFields, Keep, strip_request, strip_response};
+use outrigger_proxy::hygiene::hop::{BadFields, Keep, is_ambiguous, strip_request, strip_response};
 use outrigger_proxy::hygiene::untrusted;
 use proptest::prelude::*;
 
@@ -243,5 +243,24 @@ proptest! {
         let mut headers = map(&fields);
         untrusted::strip(&mut headers).unwrap();
         prop_assert_eq!(left(&headers), vec!["accept: */*"]);
+    }
+}
+
+#[test]
+fn knows_answers_whose_end_two_readers_could_see_in_two_places() {
+    let (length, coding) = ("content-length", "transfer-encoding");
+    for clear in [&[][..], &[(length, "5")], &[(coding, "chunked")], &[(coding, "Chunked"), ("te", "x")]] {
+        assert!(!is_ambiguous(&map(clear)), "{clear:?}");
+    }
+    for unclear in [
+        &[(length, "5"), (length, "5")][..],
+        &[(length, "5, 5")],
+        &[(length, "+5")],
+        &[(length, "5"), (coding, "chunked")],
+        &[(coding, "chunked, gzip")],
+        &[(coding, "gzip"), (coding, "chunked")],
+        &[(coding, "identity")],
+    ] {
+        assert!(is_ambiguous(&map(unclear)), "{unclear:?}");
     }
 }

@@ -10,7 +10,7 @@ use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use serde_json::Value;
 use support::app::app;
-use support::client::{ask_h2, full, h2, request, tcp};
+use support::client::{ask_h2, full, h2, tcp};
 use support::raw::{Answer, Raw};
 use support::run::run;
 use support::sidecar::{Setup, Sidecar, listen_port};
@@ -336,13 +336,22 @@ fn sends_again_what_a_closed_connection_never_carried() {
 }
 
 #[test]
-fn is_ready_for_requests_of_the_built_in_default() {
-    // `request` of the support code is for tests of the inbound side; a Host without a dependency is refused.
+fn carries_a_websocket_to_a_dependency_over_a_unix_socket() {
     run(async {
-        let app = app();
-        let sidecar = Sidecar::before(format_args!("http://{}", app.address())).await;
-        let mut client = h2(tcp(sidecar.outbound).await).await;
-        let answer = ask_h2(&mut client, request("GET", "/").body(full("")).unwrap()).await;
-        assert_eq!(answer.status, 404);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("one.sock");
+        let _app = Upstream::start(Config { unix: Some(path.clone()), ..Config::default() }).unwrap();
+        let sidecar = Sidecar::start(format!(
+            "version: 1\ndependencies: {{ one: {{ hosts: [one.test], endpoints: [{{ address: \"unix:{}\" }}] }} }}\n",
+            path.display()
+        ))
+        .await;
+        assert_eq!(ask(sidecar.outbound, "/", "one.test").await.status, 200);
+        let mut client = Raw::connect(sidecar.outbound).await;
+        let handshake = "GET /ws HTTP/1.1\r\nhost: one.test\r\nconnection: upgrade\r\nupgrade: websocket\r\n\
+                         sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        client.send([handshake.as_bytes(), &[0x81, 0x82, 0, 0, 0, 0], b"hi"].concat()).await;
+        assert_eq!(client.answer("GET").await.status, 101);
+        assert_eq!(client.exactly(4).await.unwrap(), [0x81, 2, b'h', b'i']);
     });
 }

@@ -41,6 +41,9 @@ struct Options {
     /// Print the dearest functions, by what they cost themselves and with what they call
     #[arg(long, num_args = 0..=1, default_missing_value = "25", value_name = "COUNT")]
     top: Option<usize>,
+    /// Print who calls the functions whose name contains this, such as rust_alloc, clock_gettime or memcpy
+    #[arg(long, value_name = "PATTERN")]
+    callers: Vec<String>,
     /// Keep callgrind's dumps here, for callgrind_annotate or KCachegrind
     #[arg(long, value_name = "DIR")]
     keep: Option<PathBuf>,
@@ -69,12 +72,8 @@ fn main() -> anyhow::Result<()> {
     }
     let mut out = std::io::stdout().lock();
     write!(out, "{}", table(&rows))?;
-    if let Some(count) = options.top {
-        for row in rows.iter().filter(|row| row.server != "nginx") {
-            let Row { server, mode, measured } = row;
-            writeln!(out, "\n{server}, {}, {}, for each request:", mode.name(), measured.workload.name())?;
-            write!(out, "{}", report::dearest(measured, count))?;
-        }
+    for row in rows.iter().filter(|row| row.server != "nginx") {
+        write!(out, "{}", details(row, options.top, &options.callers))?;
     }
     let file = options.json.unwrap_or_else(|| report::target_dir().join("instructions.json"));
     let numbers = Value::from_iter(rows.iter().map(Row::json));
@@ -140,6 +139,20 @@ impl Row {
             "allocations": self.measured.per_request(profile.allocations),
         })
     }
+}
+
+/// Where the cost of a row comes from, as far as asked for.
+fn details(row: &Row, top: Option<usize>, callers: &[String]) -> String {
+    if top.is_none() && callers.is_empty() {
+        return String::new();
+    }
+    let Row { server, mode, measured } = row;
+    let mut text = format!("\n{server}, {}, {}, for each request:\n", mode.name(), measured.workload.name());
+    if let Some(count) = top {
+        text.push_str(&report::dearest(measured, count));
+    }
+    text.extend(callers.iter().map(|pattern| report::callers(measured, pattern)));
+    text
 }
 
 /// One line a row; the others against the first server under the same mode and workload.

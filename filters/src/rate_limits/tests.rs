@@ -48,6 +48,17 @@ fn refuses_above_burst_and_says_when_to_come_back() {
 }
 
 #[test]
+fn a_peek_says_what_would_happen_and_takes_nothing() {
+    let chain = chain(&StateStore::new(1), &[limit("a", 1, 1)]);
+    let headers = HeaderMap::new();
+    let view = RequestView::get("/", &headers, IpAddr::V4(Ipv4Addr::LOCALHOST));
+    assert!(chain.peek(&view, Nanos(0)).is_ok() && chain.peek(&view, Nanos(0)).is_ok());
+    assert_eq!(admitted(&chain, 1, Nanos(0), 2), 1);
+    let refused = chain.peek(&view, Nanos(0)).unwrap_err();
+    assert_eq!((refused.status, chain.rule(refused.rule).unwrap().count(Action::Rejected)), (429, 2));
+}
+
+#[test]
 fn each_key_has_a_bucket_of_its_own() {
     let chain = chain(&StateStore::new(1), &[per_ip(limit("a", 1, 2))]);
     assert_eq!(admitted(&chain, 1, Nanos(0), 5), 2);

@@ -70,6 +70,8 @@ pub struct Guard {
     heads_verified: u64,
     expects_continue: bool,
     held: usize,
+    /// What was refused was part of a body.
+    broke_off: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -98,6 +100,7 @@ impl Guard {
             heads_verified: 0,
             expects_continue: false,
             held: 0,
+            broke_off: false,
         }
     }
 
@@ -115,6 +118,7 @@ impl Guard {
                 Ok(0) => break Verdict::Continue,
                 Ok(taken) => release += taken,
                 Err(fault) => {
+                    self.broke_off = self.in_body();
                     self.phase = Phase::Refused(fault);
                     break Verdict::Malformed(fault);
                 }
@@ -164,12 +168,13 @@ impl Guard {
         matches!(self.phase, Phase::Head) && !self.between_messages()
     }
 
-    /// A head was released and its body, trailers included, is not finished.
+    /// A head was released and its body, trailers included, is not finished; it never will be if it is malformed.
     pub const fn in_body(&self) -> bool {
-        matches!(
-            self.phase,
-            Phase::Length(_) | Phase::ChunkSize | Phase::ChunkData(_) | Phase::ChunkEnd | Phase::Trailers
-        )
+        self.broke_off
+            || matches!(
+                self.phase,
+                Phase::Length(_) | Phase::ChunkSize | Phase::ChunkData(_) | Phase::ChunkEnd | Phase::Trailers
+            )
     }
 
     /// Reads one unit from its start. Returns how many bytes of it may go, 0 for "not yet".

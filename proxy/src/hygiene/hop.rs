@@ -6,7 +6,9 @@
 //!
 //! Sources: RFC 9110 §7.6.1, §10.1.1, §10.1.4. `Trailer` is end-to-end and stays.
 //! Cost: one walk over the names, then work only for what is there.
-use http::header::{CONNECTION, HeaderMap, HeaderName, HeaderValue, TE, UPGRADE};
+use http::header::{
+    CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
+};
 
 /// What outlives the removal because the next hop takes part in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -63,6 +65,22 @@ pub fn strip_request(headers: &mut HeaderMap, keep: Keep) -> Result<(), BadField
     }
     restore_upgrade(headers, found, upgrade && keep.upgrade);
     Ok(())
+}
+
+/// Whether two readers could find different ends of a response's body: several lengths, a transfer coding beside
+/// one, or a coding that is not simply `chunked` (RFC 9112 §6.1, §6.3). The parser forgives these, and what we
+/// pass on is what it was told, not what it made of it.
+pub fn is_ambiguous(response: &HeaderMap) -> bool {
+    let mut lengths = response.get_all(CONTENT_LENGTH).iter();
+    let mut codings = response.get_all(TRANSFER_ENCODING).iter();
+    match (lengths.next(), codings.next()) {
+        (None, None) => false,
+        (Some(length), None) => lengths.next().is_some() || !length.as_bytes().iter().all(u8::is_ascii_digit),
+        (None, Some(coding)) => {
+            codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked")
+        }
+        (Some(_), Some(_)) => true,
+    }
 }
 
 /// Removes the hop-by-hop fields of a response. `upgraded`: it is the 101 of an upgrade we let through.

@@ -11,7 +11,7 @@ const MAX: usize = 262;
 
 /// Whether `authority` is a well-formed host with an optional port.
 #[inline]
-pub(super) fn is_valid(authority: &[u8]) -> bool {
+pub(crate) fn is_valid(authority: &[u8]) -> bool {
     authority.len() <= MAX
         && split(authority).is_some_and(|(host, port)| is_host(host) && port.is_none_or(is_port))
 }

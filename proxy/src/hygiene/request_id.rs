@@ -70,12 +70,16 @@ pub fn generate(unix_millis: u64, random: &mut Random) -> [u8; 36] {
     let time = u128::from(unix_millis & 0xffff_ffff_ffff) << 80;
     let low = random & 0x0000_0000_0000_0fff_3fff_ffff_ffff_ffff;
     let bits = time | 0x7000_8000_0000_0000_0000 | low;
-    let mut text = *b"00000000-0000-0000-0000-000000000000";
-    let groups = text.split_mut(|&byte| byte == b'-');
-    let mut bytes = bits.to_be_bytes().into_iter();
-    for group in groups {
-        for pair in group.as_chunks_mut::<2>().0 {
-            *pair = hex::digits(bytes.next().unwrap_or_default());
+    let mut digits = [0; 32];
+    hex::write(&bits.to_be_bytes(), &mut digits);
+    let mut text = [b'-'; 36];
+    let mut rest = &digits[..];
+    for group in [0..8, 9..13, 14..18, 19..23, 24..36] {
+        if let (Some(place), Some((next, after))) =
+            (text.get_mut(group.clone()), rest.split_at_checked(group.len()))
+        {
+            place.copy_from_slice(next);
+            rest = after;
         }
     }
     text

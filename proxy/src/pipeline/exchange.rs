@@ -16,7 +16,7 @@ use outrigger_filters::filter::Quota;
 use outrigger_filters::outcome::Outcome;
 
 use crate::hygiene::request_id::RequestId;
-use crate::server::io::Signals;
+use crate::server::signals::Signals;
 use crate::telemetry::{Detail, Flags, Record, RouteSeries};
 use crate::worker::Worker;
 

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderMap, HeaderValue, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
 use super::exchange::Exchange;
 use crate::hygiene::{forwarded, trace, via};
@@ -73,6 +73,14 @@ fn join_cookies(headers: &mut HeaderMap) {
     }
     if let Ok(joined) = HeaderValue::from_bytes(&joined) {
         headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// A request whose method has a body, without one, says so: HTTP/2 and terse clients need not, but an HTTP/1.1
+/// server may want a length (RFC 9110 §8.6) and answers 411.
+pub(super) fn say_that_nothing_comes(request: &mut Request<()>) {
+    if matches!(*request.method(), Method::POST | Method::PUT | Method::PATCH) {
+        request.headers_mut().entry(header::CONTENT_LENGTH).or_insert(HeaderValue::from_static("0"));
     }
 }
 

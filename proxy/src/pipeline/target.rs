@@ -16,7 +16,7 @@ use crate::hygiene::Malformed;
 use crate::hygiene::{hop, host, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
-use crate::server::io::Trouble;
+use crate::server::signals::Trouble;
 use crate::snapshot::PASS;
 use crate::telemetry::Direction;
 use crate::upstream::dns;
@@ -152,8 +152,9 @@ fn place(
 
 fn check_path(request: &Request<()>) -> Result<(), Refusal> {
     let uri = request.uri();
-    if uri.path() == "*" && *request.method() == Method::OPTIONS {
-        return Ok(());
+    if uri.path() == "*" {
+        let is_for_server = *request.method() == Method::OPTIONS;
+        return if is_for_server { Ok(()) } else { Err(Refusal::Path(path::Ambiguous::NotAbsolute)) };
     }
     let target = uri.path_and_query().map_or("/", http::uri::PathAndQuery::as_str);
     path::check(target, MAX_TARGET).map_err(Refusal::Path)
@@ -165,7 +166,11 @@ fn authority(request: &Request<()>) -> Result<&str, Refusal> {
     let mut hosts = request.headers().get_all(header::HOST).iter();
     let (host, more) = (hosts.next(), hosts.next());
     let named = request.uri().authority();
-    if more.is_some() || named.is_some_and(|named| named.as_str().contains('@')) {
+    // On HTTP/1 the guard has seen to it; both may stand there on HTTP/2.
+    let is_h2 = request.version() == Version::HTTP_2;
+    let is_odd = |name: &[u8]| name.contains(&b'@') || (is_h2 && !host::is_valid(name));
+    let odd = host.is_some_and(|host| is_odd(host.as_bytes()));
+    if more.is_some() || odd || named.is_some_and(|named| is_odd(named.as_str().as_bytes())) {
         return Err(Refusal::Host);
     }
     match (host.map(HeaderValue::to_str), named) {

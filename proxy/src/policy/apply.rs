@@ -10,12 +10,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use outrigger_config::{Diagnostics, LoadError, Policy};
-use outrigger_filters::clock::{Clock, Nanos, wall_now};
+use outrigger_config::Policy;
+use outrigger_filters::clock::{Clock, Nanos};
 use parking_lot::Mutex;
 use serde_json::{Value, json};
 use tokio::task::AbortHandle;
 
+use super::report::{Origin, Rejected};
 use super::state::{Copy, StateDir};
 use crate::server::accept::Acceptor;
 use crate::server::connection::Door;
@@ -27,35 +28,6 @@ use crate::worker::Shared;
 
 /// A process that lives this long after applying a policy did not die of it.
 const SURVIVED: Duration = Duration::from_secs(30);
-
-/// Where a policy in force came from; a label of metrics and a field of `/policy`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Origin {
-    File,
-    LastGood,
-    Candidate,
-    Builtin,
-}
-
-impl Origin {
-    pub(crate) const fn label(self) -> &'static str {
-        match self {
-            Self::File => "file",
-            Self::LastGood => "last_good",
-            Self::Candidate => "candidate",
-            Self::Builtin => "builtin",
-        }
-    }
-}
-
-/// Why a policy was not put in force.
-#[derive(Clone, Debug)]
-pub(crate) struct Rejected {
-    at_ms: u64,
-    problems: Value,
-    first: String,
-    count: usize,
-}
 
 /// What is in force, for `/policy`.
 #[derive(Debug)]
@@ -77,32 +49,6 @@ pub(crate) struct Applier {
     in_force: Mutex<Option<InForce>>,
     rejected: Mutex<Option<Rejected>>,
     listeners: Mutex<HashMap<SocketAddr, AbortHandle>>,
-}
-
-impl Rejected {
-    pub(crate) fn of(error: &LoadError) -> Self {
-        match error {
-            LoadError::Unreadable { path, error } => {
-                Self::one(&path.display().to_string(), &error.to_string())
-            }
-            LoadError::Invalid(diagnostics) => Self::of_diagnostics(diagnostics),
-        }
-    }
-
-    fn of_diagnostics(diagnostics: &Diagnostics) -> Self {
-        let problems = diagnostics.to_json().get("problems").cloned().unwrap_or_default();
-        let first = diagnostics.problems.first();
-        let first = first.map_or_else(String::new, |p| {
-            format!("{}:{}:{}: {} {}", p.file, p.line, p.column, p.code, p.message)
-        });
-        Self { at_ms: wall_ms(), problems, first, count: diagnostics.problems.len() }
-    }
-
-    fn one(file: &str, message: &str) -> Self {
-        let problem = json!({ "severity": "error", "code": "E0001", "file": file, "line": 0, "column": 0,
-            "message": message, "hint": null });
-        Self { at_ms: wall_ms(), problems: json!([problem]), first: format!("{file}: {message}"), count: 1 }
-    }
 }
 
 impl Applier {
@@ -362,8 +308,4 @@ impl Applier {
             "rejected": rejected,
         })
     }
-}
-
-fn wall_ms() -> u64 {
-    u64::try_from(wall_now().as_millis()).unwrap_or(u64::MAX)
 }

@@ -18,7 +18,8 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::AsyncReadExt;
 
-use super::io::{ClientIo, Signals, Times, Trouble};
+use super::io::{ClientIo, Times};
+use super::signals::{Signals, Trouble};
 use crate::hygiene::forwarded::{self, PeerHeaders};
 use crate::hygiene::guard::{Guard, HeadLimits};
 use crate::pipeline;

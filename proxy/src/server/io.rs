@@ -8,15 +8,15 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
-use std::task::{Context, Poll, Waker, ready};
+use std::sync::atomic::Ordering;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use outrigger_filters::clock::{Clock, Nanos, SystemClock};
-use parking_lot::Mutex;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-use crate::hygiene::Malformed;
+use super::linger::Linger;
+use super::signals::{Signals, Trouble};
 use crate::hygiene::guard::{Guard, Verdict};
 use crate::timer::Alarm;
 use crate::upstream::stream::Stream;
@@ -25,72 +25,6 @@ use crate::upstream::stream::Stream;
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: malformed\r\nconnection: close\r\n\r\n";
 /// A client that cannot take this many bytes in a [`Times::write`] has stopped reading (240 B/s over 30 s).
 const MIN_WRITTEN: usize = 7200;
-
-/// After an answer to bytes that cannot be read as requests, so much more is thrown away before the close.
-const LINGER: Duration = Duration::from_millis(200);
-const LINGER_BYTES: usize = 64 * 1024;
-
-/// What the byte layer and the pipeline tell each other about a connection.
-#[derive(Debug, Default)]
-pub(crate) struct Signals {
-    /// Requests of this connection that have no complete answer yet.
-    pub(crate) in_flight: AtomicU32,
-    /// Heads released before the malformed one; what follows them is the stand-in.
-    good_heads: AtomicU64,
-    trouble: Mutex<Option<Trouble>>,
-    has_trouble: AtomicBool,
-    tunnel: AtomicBool,
-    resume: AtomicBool,
-    /// Who reads the connection while it is held: nothing else would tell it to look again.
-    reader: Mutex<Option<Waker>>,
-}
-
-/// Why a connection cannot go on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Trouble {
-    Malformed(Malformed),
-    /// The head did not come in time.
-    SlowHead,
-}
-
-impl Signals {
-    /// What is wrong, if the `nth` request (from 1) of the connection is the stand-in.
-    pub(crate) fn trouble_at(&self, nth: u64) -> Option<Trouble> {
-        if !self.has_trouble.load(Ordering::Acquire) || nth <= self.good_heads.load(Ordering::Acquire) {
-            return None;
-        }
-        *self.trouble.lock()
-    }
-
-    /// What is wrong with the body being read, if anything.
-    pub(crate) fn trouble(&self) -> Option<Trouble> {
-        self.has_trouble.load(Ordering::Acquire).then(|| *self.trouble.lock()).flatten()
-    }
-
-    /// The upstream has switched protocols: bytes are no longer HTTP.
-    pub(crate) fn tunnel(&self) {
-        self.tunnel.store(true, Ordering::Release);
-        self.wake_reader();
-    }
-
-    /// The upstream has not switched: what was held back is the next request.
-    pub(crate) fn resume(&self) {
-        self.resume.store(true, Ordering::Release);
-        self.wake_reader();
-    }
-
-    fn wake_reader(&self) {
-        if let Some(reader) = self.reader.lock().take() {
-            reader.wake();
-        }
-    }
-
-    fn set_trouble(&self, trouble: Trouble, good_heads: u64) {
-        *self.trouble.lock() = Some(trouble);
-        self.good_heads.store(good_heads, Ordering::Release);
-        self.has_trouble.store(true, Ordering::Release);
-    }
-}
 
 /// How long each kind of waiting may last.
 #[derive(Clone, Copy, Debug)]
@@ -118,8 +52,9 @@ pub(crate) struct ClientIo {
     waiting_since: Option<(Wait, Nanos)>,
     write_alarm: Alarm,
     writing: Option<Window>,
-    /// After the last answer to a client in trouble: until when, and how much more, is read and thrown away.
-    lingering: Option<(Nanos, usize)>,
+    /// Our side is closed; what the client still sends is only read to spare it a reset.
+    shut: bool,
+    linger: Linger,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -159,7 +94,8 @@ impl ClientIo {
             waiting_since: None,
             write_alarm: Alarm::default(),
             writing: None,
-            lingering: None,
+            shut: false,
+            linger: Linger::default(),
         };
         // Trouble found here is kept and shown by the first read.
         if !io.held.is_empty() {
@@ -214,10 +150,10 @@ impl ClientIo {
 
     fn take_signals(&mut self) {
         let Some(guard) = self.guard.as_mut().filter(|guard| guard.holding_for_upgrade()) else { return };
-        if self.signals.tunnel.load(Ordering::Acquire) {
+        if self.signals.is_tunnel() {
             self.guard = None;
             self.ready = self.held.len();
-        } else if self.signals.resume.swap(false, Ordering::AcqRel) {
+        } else if self.signals.take_resume() {
             guard.resume();
             self.inspect_held();
         }
@@ -317,24 +253,6 @@ impl ClientIo {
     fn flushed(&mut self, polled: Poll<io::Result<()>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if polled.is_pending() { self.poll_write_wait(cx).map(Err) } else { polled }
     }
-
-    /// Closing over bytes that nobody reads any more makes the kernel reset the connection, and the client may
-    /// lose the answer that says why: for a moment they are read and thrown away.
-    fn poll_linger(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let mut space = [0_u8; 4096];
-        loop {
-            let (until, left) =
-                *self.lingering.get_or_insert_with(|| (self.clock.now().after(LINGER), LINGER_BYTES));
-            let mut buf = ReadBuf::new(&mut space);
-            match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
-                Poll::Pending => return self.read_alarm.poll_at(cx, &self.clock, until),
-                Poll::Ready(Ok(())) if !buf.filled().is_empty() && left > 0 => {
-                    self.lingering = Some((until, left.saturating_sub(buf.filled().len())));
-                }
-                Poll::Ready(_) => return Poll::Ready(()),
-            }
-        }
-    }
 }
 
 impl AsyncRead for ClientIo {
@@ -349,11 +267,13 @@ impl AsyncRead for ClientIo {
             if this.closed {
                 let in_body = this.guard.as_ref().is_some_and(Guard::in_body);
                 let malformed = || io::Error::new(io::ErrorKind::InvalidData, "malformed body");
-                return Poll::Ready(if in_body { Err(malformed()) } else { Ok(()) });
+                // The stand-in is the last request and says so: hyper closes once it is answered. An end of
+                // the stream, seen before the answer is out, would count as a client that has left.
+                return if in_body { Poll::Ready(Err(malformed())) } else { Poll::Pending };
             }
             if this.guard.as_ref().is_some_and(Guard::holding_for_upgrade) {
                 // What follows an upgrade stays in the socket until the upstream has answered.
-                *this.signals.reader.lock() = Some(cx.waker().clone());
+                this.signals.await_answer(cx.waker());
                 return Poll::Pending;
             }
             let before = buf.filled().len();
@@ -402,8 +322,14 @@ impl AsyncWrite for ClientIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
-        ready!(this.flushed(polled, cx))?;
-        if this.closed { this.poll_linger(cx).map(Ok) } else { Poll::Ready(Ok(())) }
+        if !this.shut {
+            let polled = Pin::new(&mut this.stream).poll_shutdown(cx);
+            ready!(this.flushed(polled, cx))?;
+            this.shut = true;
+        }
+        if this.closed || this.guard.as_ref().is_some_and(Guard::in_body) {
+            ready!(this.linger.poll(cx, &mut this.stream, &this.clock));
+        }
+        Poll::Ready(Ok(()))
     }
 }

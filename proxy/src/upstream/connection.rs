@@ -98,7 +98,7 @@ impl H1 {
     }
 
     /// Moves bytes. Ready once the connection has ended.
-    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_drive(&mut self, cx: &Context<'_>) -> Poll<()> {
         let Some(driver) = &mut self.driver else { return Poll::Ready(()) };
         for _ in 0..MAX_ROUNDS {
             let (polled, called) = self.muffled.run(cx, |cx| driver.as_mut().poll(cx));
@@ -117,14 +117,20 @@ impl H1 {
 
     /// Looks for what the connection has handed over. Whoever finds nothing drives it next, so nobody need be
     /// woken for what is asked of it here.
-    pub(crate) fn look<T>(&mut self, cx: &Context<'_>, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    pub(crate) fn look<T>(&self, cx: &Context<'_>, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
         self.muffled.run(cx, |_| look(&mut Context::from_waker(Waker::noop()))).0
     }
 
-    /// True if another request may be sent: the last answer is complete and the endpoint has not closed.
+    /// True if another request may be sent: the last answer is complete. Should the endpoint have closed since,
+    /// that shows before anything is sent, and the request goes elsewhere.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        (self.driver.is_some() && self.send.is_ready()) || self.is_reusable()
+    }
+
+    /// True if another request may be sent and the endpoint has not closed.
     pub(crate) fn is_reusable(&mut self) -> bool {
         // Nobody is to be woken: an idle connection is looked at when it is wanted.
-        self.poll_drive(&mut Context::from_waker(Waker::noop())).is_pending() && self.send.is_ready()
+        self.poll_drive(&Context::from_waker(Waker::noop())).is_pending() && self.send.is_ready()
     }
 
     pub(crate) fn send(&mut self, request: Request<RequestBody>) -> impl Future<Output = SendResult> + use<> {

@@ -4,6 +4,8 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
+use std::future::Future;
+use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -69,7 +71,7 @@ impl EndpointPool {
         loop {
             let mut h1 = self.idle.borrow_mut().pop()?;
             let fresh = now.since(h1.idle_since) < self.bounds.get().keepalive;
-            if fresh && h1.is_reusable() {
+            if fresh && h1.is_ready() {
                 return Some(Lease::own(h1, self));
             }
         }
@@ -79,20 +81,22 @@ impl EndpointPool {
     ///
     /// Bounded in time by the caller.
     pub(crate) async fn connect(self: &Rc<Self>, cluster: &Cluster) -> Result<Lease, Failure> {
+        let mut again = false;
         loop {
             let bounds = self.bounds.get();
             if self.open.get() < bounds.connections && self.connecting.get() < bounds.connecting {
                 return self.open(cluster).await;
             }
-            match self.wait()?.await {
-                Ok(Some(h1)) => return Ok(Lease::own(h1, self)),
+            match self.wait(again)?.await {
+                Some(h1) => return Ok(Lease::own(h1, self)),
                 // Room for a new one; or it may be that the shared connection has room again.
-                Ok(None) | Err(_) => {
+                None => {
                     if let Some(h2) = self.open_h2() {
                         return Ok(Lease::shared(h2, self));
                     }
                 }
             }
+            again = true;
         }
     }
 
@@ -131,7 +135,8 @@ impl EndpointPool {
         Ok(Lease::shared(h2, self))
     }
 
-    fn wait(&self) -> Result<oneshot::Receiver<Option<Box<H1>>>, Failure> {
+    /// A place in the line; at its front for who was called and found the room taken.
+    fn wait(&self, again: bool) -> Result<Turn<'_>, Failure> {
         let mut waiting = self.waiting.borrow_mut();
         if waiting.len() >= MAX_WAITING {
             waiting.retain(|waiter| !waiter.is_closed());
@@ -140,8 +145,12 @@ impl EndpointPool {
             return Err(Failure::unsent(Outcome::ConnectionLimitReached, "too many wait for a connection"));
         }
         let (sender, receiver) = oneshot::channel();
-        waiting.push_back(sender);
-        Ok(receiver)
+        if again {
+            waiting.push_front(sender);
+        } else {
+            waiting.push_back(sender);
+        }
+        Ok(Turn { pool: self, receiver })
     }
 
     /// Takes a connection back: to the next waiter, or to rest.
@@ -158,12 +167,44 @@ impl EndpointPool {
         self.idle.borrow_mut().push(h1);
     }
 
-    /// There is room for another connection or stream.
+    /// Calls the next in line if there is room for another connection or stream.
     fn wake_one(&self) {
+        let bounds = self.bounds.get();
+        let room = self.open.get() < bounds.connections && self.connecting.get() < bounds.connecting;
+        if !room && self.open_h2().is_none() {
+            return;
+        }
         while let Some(waiter) = self.waiting.borrow_mut().pop_front() {
             if waiter.send(None).is_ok() {
                 return;
             }
+        }
+    }
+}
+
+/// A place in the line. Who leaves it after being called passes the call on.
+struct Turn<'a> {
+    pool: &'a EndpointPool,
+    receiver: oneshot::Receiver<Option<Box<H1>>>,
+}
+
+impl Future for Turn<'_> {
+    type Output = Option<Box<H1>>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.receiver).poll(cx).map(Result::unwrap_or_default)
+    }
+}
+
+impl Drop for Turn<'_> {
+    fn drop(&mut self) {
+        match self.receiver.try_recv() {
+            Ok(Some(h1)) => {
+                let since = h1.idle_since;
+                self.pool.give_back(h1, since);
+            }
+            Ok(None) => self.pool.wake_one(),
+            Err(_) => {}
         }
     }
 }
@@ -245,7 +286,7 @@ impl Lease {
     }
 
     /// Moves bytes of a connection that has no task. Ready once it has ended.
-    pub(crate) fn poll_drive(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+    pub(crate) fn poll_drive(&mut self, cx: &Context<'_>) -> Poll<()> {
         match &mut self.carrier {
             Carrier::Own(h1) => h1.poll_drive(cx),
             Carrier::Shared(_) | Carrier::Returned => Poll::Pending,

@@ -216,7 +216,6 @@ fn framings() -> Vec<Attack> {
         "content-length:\r\n 6",
         "upgrade: websocket\r\nconnection: upgrade\r\ncontent-length: 6",
         "upgrade: websocket\r\nconnection: upgrade\r\ntransfer-encoding: chunked",
-        "upgrade: h2c\r\nconnection: upgrade, http2-settings\r\nhttp2-settings: AAMAAABk\r\ncontent-length: 6",
     ];
     let body = format!("0\r\n\r\n{SMUGGLED}");
     let mut all =
@@ -291,8 +290,8 @@ fn line_ends() -> Vec<Attack> {
         "\rGET / HTTP/1.1\r\nhost: a\r\n\r\n",
         "\r\n\r\n\r\nGET / HTTP/1.1\r\nhost: a\r\n\r\n",
         "GET / HTTP/1.1\n\r\nhost: a\r\n\r\n",
-        "\0\0\0\0",
-        "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03",
+        "\0\0\0\0\r\n",
+        "\x16\x03\x01\x02\0\x01\0\x01\u{fc}\x03\x03\r\n",
         "PRI * HTTP/2.0\r\n\r\nXX\r\n\r\n",
         "HTTP/1.1 200 OK\r\nhost: a\r\n\r\n",
         "{\"json\": true}\r\n\r\n",

@@ -6,7 +6,18 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod admin;
+mod again;
 mod attacks;
 mod attacks_h2;
+mod drain;
 mod frames;
+mod lifecycle;
+mod limits;
+mod rate_limits;
 mod recorder;
+mod records;
+mod reload;
+mod retry;
+mod timeouts;
+mod watching;

@@ -1,0 +1,85 @@
+//! What the two ends of a connection's life tell each other: the layer that reads its bytes, and the pipeline that
+//! answers its requests. They may not share a thread's cells, since an upgraded connection has to be `Send`.
+
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use std::task::Waker;
+
+use parking_lot::Mutex;
+
+use crate::hygiene::Malformed;
+
+/// What the byte layer and the pipeline tell each other about a connection.
+#[derive(Debug, Default)]
+pub(crate) struct Signals {
+    /// Requests of this connection that have no complete answer yet.
+    pub(crate) in_flight: AtomicU32,
+    /// Heads released before the malformed one; what follows them is the stand-in.
+    good_heads: AtomicU64,
+    trouble: Mutex<Option<Trouble>>,
+    has_trouble: AtomicBool,
+    tunnel: AtomicBool,
+    resume: AtomicBool,
+    /// Who reads the connection while it is held: nothing else would tell it to look again.
+    reader: Mutex<Option<Waker>>,
+}
+
+/// Why a connection cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    Malformed(Malformed),
+    /// The head did not come in time.
+    SlowHead,
+}
+
+impl Signals {
+    /// What is wrong, if the `nth` request (from 1) of the connection is the stand-in.
+    pub(crate) fn trouble_at(&self, nth: u64) -> Option<Trouble> {
+        if !self.has_trouble.load(Ordering::Acquire) || nth <= self.good_heads.load(Ordering::Acquire) {
+            return None;
+        }
+        *self.trouble.lock()
+    }
+
+    /// What is wrong with the body being read, if anything.
+    pub(crate) fn trouble(&self) -> Option<Trouble> {
+        self.has_trouble.load(Ordering::Acquire).then(|| *self.trouble.lock()).flatten()
+    }
+
+    /// The upstream has switched protocols: bytes are no longer HTTP.
+    pub(crate) fn tunnel(&self) {
+        self.tunnel.store(true, Ordering::Release);
+        self.wake_reader();
+    }
+
+    /// The upstream has not switched: what was held back is the next request.
+    pub(crate) fn resume(&self) {
+        self.resume.store(true, Ordering::Release);
+        self.wake_reader();
+    }
+
+    fn wake_reader(&self) {
+        if let Some(reader) = self.reader.lock().take() {
+            reader.wake();
+        }
+    }
+
+    pub(super) fn set_trouble(&self, trouble: Trouble, good_heads: u64) {
+        *self.trouble.lock() = Some(trouble);
+        self.good_heads.store(good_heads, Ordering::Release);
+        self.has_trouble.store(true, Ordering::Release);
+    }
+
+    pub(super) fn is_tunnel(&self) -> bool {
+        self.tunnel.load(Ordering::Acquire)
+    }
+
+    /// Whether there is leave to read on; it is good for once.
+    pub(super) fn take_resume(&self) -> bool {
+        self.resume.swap(false, Ordering::AcqRel)
+    }
+
+    /// The reader of held-back bytes is to be woken when the upstream has answered.
+    pub(super) fn await_answer(&self, reader: &Waker) {
+        *self.reader.lock() = Some(reader.clone());
+    }
+}
