@@ -72,7 +72,8 @@ impl Sidecar {
         };
         let mut sidecar = Self { addresses, policy: policy_file, process };
         let ready = sidecar.ready(START).await;
-        ready.with_context(|| format!("see {}", dir.join("sidecar.log").display()))?;
+        // Not where it is: the directory of a test goes with it.
+        ready.with_context(|| std::fs::read_to_string(dir.join("sidecar.log")).unwrap_or_default())?;
         Ok(sidecar)
     }
 
@@ -88,7 +89,9 @@ impl Sidecar {
         loop {
             match client::get(self.addresses.admin, "/readyz").await {
                 Ok(_) => return Ok(()),
-                Err(error) if Instant::now() > deadline => return Err(error.context("not ready")),
+                Err(error) if Instant::now() > deadline || self.process.ended()?.is_some() => {
+                    return Err(error.context("not ready"));
+                }
                 Err(_) => sleep(Duration::from_millis(20)).await,
             }
         }

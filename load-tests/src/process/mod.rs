@@ -4,6 +4,7 @@ mod child;
 mod signal;
 mod usage;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
@@ -14,12 +15,22 @@ pub(crate) use self::child::output_to;
 pub use self::signal::until_told;
 pub use self::usage::{cpu_time, resident_kib};
 
-/// A loopback port that was free a moment ago.
+/// A loopback port that is free: one below those that the system hands out by itself, and at random, so that
+/// neither a connection nor another test takes it before it is listened on.
 ///
 /// # Errors
 /// When none can be bound.
 pub fn free_port() -> io::Result<u16> {
-    Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
+    let mut last = io::Error::from(io::ErrorKind::AddrInUse);
+    for _ in 0..100 {
+        let draw = u16::try_from(RandomState::new().hash_one(()) % 16_000).unwrap_or_default();
+        let port = 12_000_u16.saturating_add(draw);
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
+            Ok(_) => return Ok(port),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
 }
 
 /// `wanted` on loopback if it is free, else a free port.
