@@ -4,11 +4,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// The rate of change 0; no other number in a policy is as large, so a rate names its change.
-<<<<<<< HEAD
-const RATE: u32 = 9_000_000;
-=======
 const RATE: u32 = 7_000_000;
->>>>>>> main
 
 /// A policy document, the number-th of its kind.
 #[derive(Clone, Debug)]
