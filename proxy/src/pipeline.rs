@@ -10,6 +10,7 @@ pub(crate) mod forward;
 pub(crate) mod inflow;
 pub(crate) mod outflow;
 mod outgoing;
+pub(crate) mod parked;
 pub(crate) mod target;
 mod tunnel;
 
@@ -31,6 +32,7 @@ use crate::respond::{self, Refusal};
 use crate::router::Target;
 use crate::server::connection::Connection;
 use crate::snapshot::Route;
+use crate::telemetry::Proto;
 use crate::worker::{Bound, Lane};
 
 use exchange::{Exchange, Head};
@@ -244,9 +246,11 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
         return Response::from_parts(parts, ReplyBody::Empty);
     }
     let limits = limits(&exchange, route, &parts.headers);
+    let (is_h2, worker) = (exchange.record.proto == Proto::H2, Rc::clone(&exchange.worker));
     let outflow =
         Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
-    Response::from_parts(parts, ReplyBody::Upstream(outflow))
+    let body = if is_h2 { ReplyBody::Parked(worker.park(outflow)) } else { ReplyBody::Upstream(outflow) };
+    Response::from_parts(parts, body)
 }
 
 /// What the answer says so far, and whether a gRPC status is still to come.

@@ -18,6 +18,8 @@ use outrigger_filters::clock::{Clock, Nanos, SystemClock, wall_now};
 
 use crate::hygiene::network::Trust;
 use crate::hygiene::random::Random;
+use crate::pipeline::outflow::Outflow;
+use crate::pipeline::parked::{self, Parked, Parking};
 use crate::snapshot::{Resources, Side, Snapshot};
 use crate::telemetry;
 use crate::timer::{Timer, Timers};
@@ -71,6 +73,7 @@ pub(crate) struct Worker {
     /// Wall time at the clock's zero, in milliseconds; set again every second.
     wall_base: Cell<u64>,
     connections: RefCell<Connections>,
+    parking: RefCell<Parking>,
 }
 
 /// A snapshot as this worker uses it.
@@ -128,6 +131,7 @@ impl Worker {
             passing: RefCell::default(),
             wall_base: Cell::new(0),
             connections: RefCell::default(),
+            parking: RefCell::default(),
         });
         worker.set_wall();
         *worker.local.borrow_mut() = worker.take_over(snapshot);
@@ -190,7 +194,14 @@ impl Worker {
                 pool.sweep(now);
             }
             self.forget_pools(&local);
+            let bodies = self.parking.borrow().bodies();
+            parked::sweep(bodies, now);
         }
+    }
+
+    /// A body over HTTP/2, which is ended if its client does not take it.
+    pub(crate) fn park(&self, outflow: Box<Outflow>) -> Rc<Parked> {
+        self.parking.borrow_mut().add(outflow, self.clock)
     }
 
     /// Registers a connection; it is woken when draining begins.

@@ -1,6 +1,7 @@
 //! The answer's body on its way to the client: streamed, counted, bounded in time, and the end of the exchange.
 
 use std::pin::Pin;
+use std::rc::Rc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -13,6 +14,7 @@ use outrigger_filters::outcome::Outcome;
 
 use super::exchange::Exchange;
 use super::forward::Try;
+use super::parked::Parked;
 use crate::timer::Timer;
 use crate::upstream::pool::Lease;
 
@@ -21,6 +23,8 @@ pub(crate) enum ReplyBody {
     Empty,
     Full(Bytes),
     Upstream(Box<Outflow>),
+    /// The same over HTTP/2.
+    Parked(Rc<Parked>),
 }
 
 /// A body that comes from the upstream.
@@ -51,6 +55,12 @@ pub(crate) struct Limits {
 #[error("{0}")]
 pub(crate) struct Broken(&'static str);
 
+impl Broken {
+    pub(super) const fn not_taken() -> Self {
+        Self("the client did not take the answer in time")
+    }
+}
+
 impl Outflow {
     pub(crate) fn new(
         incoming: Incoming,
@@ -75,7 +85,25 @@ impl Outflow {
         })
     }
 
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
+    pub(super) fn is_end_stream(&self) -> bool {
+        self.incoming.is_end_stream()
+    }
+
+    pub(super) fn size_hint(&self) -> SizeHint {
+        self.incoming.size_hint()
+    }
+
+    /// When the whole answer must have been taken; none for streams.
+    pub(super) const fn total_at(&self) -> Option<Nanos> {
+        self.limits.total_at
+    }
+
+    /// The client had its time.
+    pub(super) fn not_taken(&mut self) {
+        self.fail(Outcome::SlowClient, Broken::not_taken().0);
+    }
+
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
         let Self { incoming, lease, .. } = self;
         let mut polled = lease.look(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
         if polled.is_pending() {
@@ -183,6 +211,7 @@ impl Body for ReplyBody {
             Self::Full(bytes) if bytes.is_empty() => Poll::Ready(None),
             Self::Full(bytes) => Poll::Ready(Some(Ok(Frame::data(std::mem::take(bytes))))),
             Self::Upstream(outflow) => outflow.poll(cx),
+            Self::Parked(parked) => parked.poll(cx),
         }
     }
 
@@ -190,7 +219,8 @@ impl Body for ReplyBody {
         match self {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
-            Self::Upstream(outflow) => outflow.incoming.is_end_stream(),
+            Self::Upstream(outflow) => outflow.is_end_stream(),
+            Self::Parked(parked) => parked.is_end_stream(),
         }
     }
 
@@ -198,7 +228,8 @@ impl Body for ReplyBody {
         match self {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
-            Self::Upstream(outflow) => outflow.incoming.size_hint(),
+            Self::Upstream(outflow) => outflow.size_hint(),
+            Self::Parked(parked) => parked.size_hint(),
         }
     }
 }

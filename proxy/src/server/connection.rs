@@ -42,7 +42,7 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Unsent bytes kept for one connection or stream.
 const SEND_BUFFER: usize = 64 * 1024;
 /// A client that takes less than 240 bytes a second over this long is gone.
-const WRITE_PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const WRITE_PATIENCE: Duration = Duration::from_secs(30);
 
 /// Fields hyper accepts unless told otherwise. Being told costs an allocation for each head.
 const HYPER_HEADERS: usize = 100;
@@ -261,17 +261,21 @@ async fn drive<C: Future>(
             cx.waker().wake_by_ref();
         }
         watch.register(cx);
-        let Some(limit) = idle.filter(|_| !finishing) else { return Poll::Pending };
+        let Some(limit) = idle else { return Poll::Pending };
         if connection.signals.in_flight.load(Ordering::Relaxed) > 0 {
             idle_since = None;
             return Poll::Pending;
         }
         let since = *idle_since.get_or_insert_with(|| worker.now());
-        if timer.poll_at(cx, since.after(limit)).is_ready() {
-            finishing = true;
-            finish(served.as_mut());
-            cx.waker().wake_by_ref();
+        // One that was asked to finish and holds on to streams that are over is not asked twice.
+        let limit = if finishing { WRITE_PATIENCE } else { limit };
+        std::task::ready!(timer.poll_at(cx, since.after(limit)));
+        if std::mem::replace(&mut finishing, true) {
+            return Poll::Ready(());
         }
+        idle_since = None;
+        finish(served.as_mut());
+        cx.waker().wake_by_ref();
         Poll::Pending
     })
     .await;

@@ -98,12 +98,14 @@ fn a_socket_is_for_its_owner_alone() {
         let answer = raw.ask("GET /policy HTTP/1.1\r\nhost: anything\r\n\r\n").await;
         assert_eq!((answer.status, answer.json()["service"].as_str()), (200, Some("test")));
         assert_eq!(get(&sidecar, "/").await.status, 200);
-        again::stop(&mut sidecar).await;
         // Killed, it leaves the socket behind, which does not keep it from starting.
-        std::os::unix::net::UnixListener::bind(&socket).map(drop).or_else(|_| Ok::<_, ()>(())).unwrap();
+        again::crash(&mut sidecar);
+        assert!(socket.exists());
         again::launch(&mut sidecar, &[]);
         let mut log = || sidecar.log().contains("policy applied");
         becomes_true("it serves again", &mut log).await;
+        let mut raw = Raw::over(tokio::net::UnixStream::connect(&socket).await.unwrap());
+        assert_eq!(raw.get("/healthz").await.status, 200);
     });
 }
 

@@ -122,10 +122,10 @@ fn bounded(address: std::net::SocketAddr, connections: u32) -> String {
     )
 }
 
-async fn call(to: std::net::SocketAddr, path: String, done: mpsc::UnboundedSender<(String, u16)>) {
+async fn call(to: std::net::SocketAddr, path: String, done: mpsc::Sender<(String, u16)>) {
     let mut raw = Raw::connect(to).await;
     let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nhost: dep.test\r\n\r\n")).await;
-    done.send((path, answer.status)).unwrap();
+    done.send((path, answer.status)).await.unwrap();
 }
 
 #[test]
@@ -133,7 +133,7 @@ fn keeps_the_bound_on_connections_and_serves_who_waits_in_order() {
     run(async {
         let upstream = ByHand::listen().await;
         let sidecar = Sidecar::start(bounded(upstream.address(), 2)).await;
-        let (done, mut finished) = mpsc::unbounded_channel();
+        let (done, mut finished) = mpsc::channel(64);
         for number in 0..8 {
             tokio::spawn(call(sidecar.outbound, format!("/{number}"), done.clone()));
             // One after another, so that there is an order.
@@ -157,7 +157,7 @@ fn who_waits_takes_the_place_of_a_connection_that_ended() {
     run(async {
         let upstream = ByHand::listen().await;
         let sidecar = Sidecar::start(bounded(upstream.address(), 1)).await;
-        let (done, mut finished) = mpsc::unbounded_channel();
+        let (done, mut finished) = mpsc::channel(64);
         for number in 0..5 {
             tokio::spawn(call(sidecar.outbound, format!("/{number}"), done.clone()));
             sleep(Duration::from_millis(40)).await;
@@ -178,7 +178,7 @@ fn who_gives_up_waiting_leaves_the_others_their_turn() {
     run(async {
         let upstream = ByHand::listen().await;
         let sidecar = Sidecar::start(bounded(upstream.address(), 1)).await;
-        let (done, mut finished) = mpsc::unbounded_channel();
+        let (done, mut finished) = mpsc::channel(64);
         tokio::spawn(call(sidecar.outbound, "/0".into(), done.clone()));
         let mut raw = upstream.accept().await;
         raw.request_head().await;
@@ -207,7 +207,7 @@ fn two_workers_share_connections_and_bounds() {
     run(async {
         let app = app();
         let sidecar = Setup::new(bounded(app.address(), 4)).line("workers: 2").start().await;
-        let (done, mut finished) = mpsc::unbounded_channel();
+        let (done, mut finished) = mpsc::channel(64);
         for _ in 0..40 {
             tokio::spawn(call(sidecar.outbound, "/delay/20".into(), done.clone()));
         }

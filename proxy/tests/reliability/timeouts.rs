@@ -309,6 +309,11 @@ fn a_stream_whose_client_takes_nothing_ends_and_frees_the_upstream() {
         }
         becomes_true("they are at the upstream", || app.requests() == 3).await;
         becomes_true("they are over", || sidecar.access_log().len() == 3).await;
+        assert!(
+            sidecar.access_log().iter().all(|line| line["outcome"] == "slow_client"),
+            "{:?}",
+            sidecar.access_log()
+        );
         assert_eq!(metric(&sidecar, "outrigger_upstream_in_flight", &[]).await, 0.0);
     });
 }
