@@ -48,7 +48,7 @@ fn the_effective_document_of_an_example_is_the_same_policy() {
 fn the_full_example_reads_as_its_comments_say() {
     let plan = load(&examples().join("full.yaml")).unwrap().plan;
     let names: Vec<&str> = plan.inbound.routes.iter().map(|route| route.name.as_str()).collect();
-    assert_eq!(names, ["create-order", "orders", "one-order", "default"]);
+    assert_eq!(names, ["create-order", "orders", "customer", "default"]);
     let limits = |route: usize| plan.inbound.routes[route].policies.rate_limits.len();
     assert_eq!([limits(0), limits(1), limits(2), limits(3)], [2, 1, 1, 0]);
     assert_eq!(plan.inbound.routes[1].policies.rate_limits[0].name, "everything", "inherited");

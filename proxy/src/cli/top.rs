@@ -116,7 +116,8 @@ fn screen(before: &Look, after: &Look, every: Duration, limit: usize) -> String 
     let mut rates: Vec<(&Id, f64)> = after.requests.iter().map(|(id, count)| (id, rate(id, count))).collect();
     rates.retain(|(_, rate)| *rate > 0.0);
     rates.sort_by(|a, b| b.1.total_cmp(&a.1));
-    let all: f64 = rates.iter().map(|(_, rate)| rate).sum();
+    // The empty sum of floats is minus zero.
+    let all = rates.iter().fold(0.0, |all, (_, rate)| all + rate);
     let rows: Vec<Vec<String>> =
         rates.iter().take(limit).map(|(id, rate)| row(id, *rate, all, after)).collect();
     let head = ["DIR", "ROUTE", "DEPENDENCY", "OUTCOME", "RPS", "SHARE", "P50", "P99"];
@@ -170,6 +171,7 @@ mod tests {
     #[test]
     fn shows_nothing_where_nothing_happens() {
         let screen = screen(&look(10, 5), &look(10, 5), Duration::from_secs(2), 20);
+        assert!(screen.starts_with("0.0 requests/s, 3 in flight\n"), "{screen}");
         assert_eq!(screen.lines().count(), 2);
     }
 }
