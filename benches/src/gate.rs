@@ -12,8 +12,9 @@ use crate::scenarios::{self, ALL, Scenario};
 
 /// Runs that are counted.
 const RUNS: u64 = 10_000;
-/// So much dearer than the reference is still the compiler's doing.
-pub const TOLERANCE: f64 = 0.15;
+/// So much dearer than the reference is still the compiler's doing: the `quick` profile cuts a crate into several
+/// units, and moving one function moves what is inlined elsewhere (16 % was seen on untouched code).
+pub const TOLERANCE: f64 = 0.25;
 /// Ten thousand routes against ten.
 pub const ROUTES: f64 = 1.1;
 
@@ -147,13 +148,13 @@ mod tests {
     #[test]
     fn passes_what_costs_what_it_did() {
         let reference = counts(&[("guard", 100.0, 0.0)]);
-        assert_eq!(judge(&counts(&[("guard", 114.0, 0.0)]), &reference), Vec::<String>::new());
+        assert_eq!(judge(&counts(&[("guard", 124.0, 0.0)]), &reference), Vec::<String>::new());
     }
 
     #[test]
     fn fails_what_got_dearer_than_the_tolerance() {
-        let failures = judge(&counts(&[("guard", 116.0, 0.0)]), &counts(&[("guard", 100.0, 0.0)]));
-        assert_eq!(failures, ["guard: 116 instructions a run, +16 % against 100 of the reference"]);
+        let failures = judge(&counts(&[("guard", 126.0, 0.0)]), &counts(&[("guard", 100.0, 0.0)]));
+        assert_eq!(failures, ["guard: 126 instructions a run, +26 % against 100 of the reference"]);
     }
 
     #[test]
