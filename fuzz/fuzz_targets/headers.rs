@@ -30,7 +30,7 @@ fuzz_target!(|data: &[u8]| {
     let _ = via::count_down(&http::Method::TRACE, &mut headers);
     trace::enter(&mut headers, &mut random, |_| true);
     assert!(trace::TraceContext::from_headers(&headers).is_some());
-    request_id::ensure(&mut headers, true, 1, &mut random);
+    request_id::RequestId::of(&headers, true, 1, &mut random).set(&mut headers);
     set(&mut headers, &PeerHeaders::new(peer, Scheme::Http), None, true);
     let mut response = headers.clone();
     hop::strip_response(&mut response, false);

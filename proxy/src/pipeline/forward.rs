@@ -142,7 +142,10 @@ async fn acquire(
     if !fresh && let Some(lease) = pool.ready(now) {
         return Ok(lease);
     }
-    let timeout = || Failure::unsent(Outcome::ConnectionTimeout, "the endpoint did not accept in time");
+    let timeout = || match pool.is_full() {
+        true => Failure::unsent(Outcome::ConnectionLimitReached, "no connection came free in time"),
+        false => Failure::unsent(Outcome::ConnectionTimeout, "the endpoint did not accept in time"),
+    };
     // Boxed because it is rare and large: the state of every request would be as large.
     let connected = clock.connecting(Box::pin(pool.connect(&plan.lane.cluster)), timeout).await;
     exchange.record.timings.connect = micros(now, worker.now());

@@ -63,6 +63,11 @@ impl EndpointPool {
         self.bounds.set(bounds);
     }
 
+    /// Every connection that is allowed is open and in use.
+    pub(crate) fn is_full(&self) -> bool {
+        self.connecting.get() == 0 && self.open.get() >= self.bounds.get().connections
+    }
+
     /// A connection that is ready now, if there is one.
     pub(crate) fn ready(self: &Rc<Self>, now: Nanos) -> Option<Lease> {
         if let Some(h2) = self.open_h2() {

@@ -122,6 +122,25 @@ fn bounded(address: std::net::SocketAddr, connections: u32) -> String {
     )
 }
 
+#[test]
+fn whoever_waits_too_long_for_a_connection_is_told_that_there_are_no_more() {
+    run(async {
+        let upstream = ByHand::listen().await;
+        let policy = bounded(upstream.address(), 1).replace("connect: 6s", "connect: 200ms");
+        let sidecar = Sidecar::start(policy).await;
+        let (done, _finished) = mpsc::channel(64);
+        tokio::spawn(call(sidecar.outbound, "/first".to_owned(), done));
+        let mut holder = upstream.accept().await;
+        assert!(holder.request_head().await.starts_with("GET /first "));
+        let answer =
+            Raw::connect(sidecar.outbound).await.ask("GET /second HTTP/1.1\r\nhost: dep.test\r\n\r\n").await;
+        assert_eq!(answer.status, 503);
+        let said = answer.field("proxy-status").unwrap_or_default();
+        assert!(said.contains("error=connection_limit_reached"), "{said}");
+        assert!(answer.field("retry-after").is_some());
+    });
+}
+
 async fn call(to: std::net::SocketAddr, path: String, done: mpsc::Sender<(String, u16)>) {
     let mut raw = Raw::connect(to).await;
     let answer = raw.ask(format!("GET {path} HTTP/1.1\r\nhost: dep.test\r\n\r\n")).await;
