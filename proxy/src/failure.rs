@@ -34,23 +34,30 @@ impl Failure {
 
     /// Classifies what ended a connection before the head of the answer.
     pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
+        let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        match io {
+            Some(error) => Self::of_stream(error),
+            None if error.is_parse() => {
+                Self::sent(Outcome::HttpProtocolError, "the answer is not valid HTTP")
+            }
+            None => Self::sent(Outcome::ConnectionTerminated, CLOSED),
+        }
+    }
+
+    /// Classifies what ended a stream before the head of the answer.
+    pub(crate) fn of_stream(error: &std::io::Error) -> Self {
         if refused_by_tls(error) {
             // TLS 1.3: the server judges our certificate after our side of the handshake is over.
             Self::sent(Outcome::TlsAlertReceived, "the endpoint refused our certificate, or the lack of one")
-        } else if error.is_parse_too_large() {
-            Self::sent(Outcome::HttpProtocolError, "the answer's head is too large")
-        } else if error.is_parse() {
-            Self::sent(Outcome::HttpProtocolError, "the answer is not valid HTTP")
-        } else if error.is_timeout() {
-            Self::sent(Outcome::ConnectionReadTimeout, "the upstream stopped answering")
         } else {
-            Self::sent(Outcome::ConnectionTerminated, "the upstream closed the connection before answering")
+            Self::sent(Outcome::ConnectionTerminated, CLOSED)
         }
     }
 }
 
-fn refused_by_tls(error: &hyper::Error) -> bool {
-    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
-    let tls = io.and_then(std::io::Error::get_ref).and_then(|inner| inner.downcast_ref::<rustls::Error>());
+const CLOSED: &str = "the upstream closed the connection before answering";
+
+fn refused_by_tls(error: &std::io::Error) -> bool {
+    let tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     matches!(tls, Some(rustls::Error::AlertReceived(_)))
 }

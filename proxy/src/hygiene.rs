@@ -9,7 +9,7 @@
 //! 4. [`forwarded`] and [`via`] say who asked and through whom, [`trace`] and [`request_id`] which request it is.
 //!
 //! Hop-by-hop and untrusted fields are removed *before* routing, so policies and the app see the same request.
-mod chunk;
+pub(crate) mod chunk;
 mod class;
 mod field;
 pub mod forwarded;

@@ -138,10 +138,6 @@ async fn run(
         exchange.record.bytes_in = progress.bytes.get();
     }
     let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
-    if hop::is_ambiguous(answer.response.headers()) {
-        let failure = Failure::sent(Outcome::HttpProtocolError, "the answer can be framed in two ways");
-        return Err((Stop::Failed(failure), None));
-    }
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
@@ -232,14 +228,14 @@ fn reject(exchange: &mut Exchange, rejection: Rejection, (gates, first): (&Arc<C
 /// Passes the answer on.
 fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) -> Response<ReplyBody> {
     let forward::Answer { response, mut lease, mut attempt } = answer;
-    let (mut parts, incoming) = response.into_parts();
+    let (mut parts, ()) = response.into_parts();
     let now = exchange.worker.now();
     exchange.answered(parts.status.as_u16(), true, now);
     hop::strip_response(&mut parts.headers, false);
     outgoing::decorate(&exchange, &mut parts.headers, parts.version);
     parts.version = http::Version::HTTP_11;
-    let (outcome, awaits_grpc_status) = classify(&parts, &incoming);
-    if incoming.is_end_stream() {
+    let (outcome, awaits_grpc_status) = classify(&parts, lease.is_end_stream());
+    if lease.is_end_stream() {
         attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         lease.finish(now);
@@ -248,13 +244,13 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     let limits = limits(&exchange, route, &parts.headers);
     let (is_h2, worker) = (exchange.record.proto == Proto::H2, Rc::clone(&exchange.worker));
     let outflow =
-        Outflow::new(incoming, lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
+        Outflow::new(lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
     let body = if is_h2 { ReplyBody::Parked(worker.park(outflow)) } else { ReplyBody::Upstream(outflow) };
     Response::from_parts(parts, body)
 }
 
 /// What the answer says so far, and whether a gRPC status is still to come.
-fn classify(parts: &http::response::Parts, incoming: &Incoming) -> (Outcome, bool) {
+fn classify(parts: &http::response::Parts, ended: bool) -> (Outcome, bool) {
     let outcome = match parts.status.as_u16() {
         ..400 => Outcome::Ok,
         400..500 => Outcome::ClientError,
@@ -265,7 +261,7 @@ fn classify(parts: &http::response::Parts, incoming: &Incoming) -> (Outcome, boo
     }
     match outflow::grpc_outcome(&parts.headers) {
         Some(outcome) => (outcome, false),
-        None if incoming.is_end_stream() => (Outcome::HttpResponseIncomplete, false),
+        None if ended => (Outcome::HttpResponseIncomplete, false),
         None => (Outcome::Ok, true),
     }
 }

@@ -5,20 +5,20 @@
 use super::{Malformed, class};
 
 /// Longest chunk-size line, extensions included, without its CRLF.
-pub(super) const MAX_LINE: usize = 256;
+pub(crate) const MAX_LINE: usize = 256;
 /// Longest sum of all extensions of one message: they cost the reader more than the sender.
-pub(super) const MAX_EXTENSIONS: usize = 4 * 1024;
+pub(crate) const MAX_EXTENSIONS: usize = 4 * 1024;
 
 /// What a chunk-size line says: bytes of data that follow, bytes of extensions seen.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Chunk {
-    pub(super) size: u64,
-    pub(super) extensions: usize,
+pub(crate) struct Chunk {
+    pub(crate) size: u64,
+    pub(crate) extensions: usize,
 }
 
 /// Reads one line, without its CRLF.
 #[inline]
-pub(super) fn parse(line: &[u8]) -> Result<Chunk, Malformed> {
+pub(crate) fn parse(line: &[u8]) -> Result<Chunk, Malformed> {
     let digits = line.iter().take_while(|byte| byte.is_ascii_hexdigit()).count();
     let (size, extensions) = line.split_at_checked(digits).ok_or(Malformed::ChunkSize)?;
     let size = parse_size(size).ok_or(Malformed::ChunkSize)?;

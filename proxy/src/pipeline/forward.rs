@@ -18,7 +18,9 @@ use super::inflow::{Progress, RequestBody};
 use crate::failure::Failure;
 use crate::telemetry::{Attempt, AttemptSeries, Method, Proto, Retry};
 use crate::timer::Timer;
+use crate::hygiene::hop;
 use crate::upstream::connection::SendResult;
+use crate::upstream::h1::Unanswered;
 use crate::upstream::pool::{Carrier, Lease};
 use crate::worker::Lane;
 
@@ -57,7 +59,7 @@ impl Try {
 
 /// An answer's head, and what its body needs.
 pub(crate) struct Answer {
-    pub(crate) response: Response<Incoming>,
+    pub(crate) response: Response<()>,
     pub(crate) lease: Lease,
     pub(crate) attempt: Try,
 }
@@ -91,7 +93,7 @@ pub(crate) async fn send(
         let mut clock = Deadline::begin(exchange, plan, progress, now);
         let tried = match acquire(exchange, plan, &mut clock, fresh, avoid).await {
             Ok(lease) => once(plan, (lease, request), (&mut attempt, &mut clock)).await,
-            Err((failure, endpoint)) => Err(Missed { failure, request: Some(request), endpoint }),
+            Err((failure, endpoint)) => Err(Missed { failure, request: Some(Box::new(request)), endpoint }),
         };
         let missed = match tried {
             Ok((response, lease)) => return Ok(Answer { response, lease, attempt }),
@@ -103,7 +105,7 @@ pub(crate) async fn send(
         match missed.request {
             Some(unsent) if !is_retry && missed.failure.may_retry(elsewhere) && now < plan.total_at => {
                 exchange.worker.telemetry.retry(plan.series, Retry::Unsent);
-                request = unsent;
+                request = *unsent;
                 avoid = missed.endpoint;
             }
             _ => return Err(missed.failure),
@@ -115,7 +117,7 @@ pub(crate) async fn send(
 struct Missed {
     failure: Failure,
     /// Given back only if none of it was sent.
-    request: Option<Request<RequestBody>>,
+    request: Option<Box<Request<RequestBody>>>,
     /// The endpoint that could not be reached; none if it was only a stale connection.
     endpoint: Option<u64>,
 }
@@ -156,7 +158,7 @@ async fn once(
     plan: &Plan<'_>,
     (mut lease, mut request): (Lease, Request<RequestBody>),
     (attempt, clock): (&mut Try, &mut Deadline<'_>),
-) -> Result<(Response<Incoming>, Lease), Missed> {
+) -> Result<(Response<()>, Lease), Missed> {
     if plan.upgrade && lease.is_h2() {
         let failure = Failure::unsent(Outcome::HttpUpgradeFailed, "no upgrade over HTTP/2");
         return Err(Missed { failure, request: None, endpoint: None });
@@ -168,37 +170,52 @@ async fn once(
     clock.sent();
     let result = match &mut lease.carrier {
         Carrier::Own(h1) => {
-            let mut answer = pin!(h1.send(request));
-            let look = |cx: &mut Context<'_>| {
-                // The request is in the connection's hands; driving it is what brings the answer.
-                let _ = h1.poll_drive(cx);
-                h1.look(cx, |cx| answer.as_mut().poll(cx))
-            };
-            clock.head(look).await
+            h1.begin(request);
+            clock.head(|cx| h1.poll_head(cx)).await
         }
-        Carrier::Shared(h2) => {
+        Carrier::Shared(h2, body) => {
             let mut answer = pin!(h2.send(request));
-            clock.head(|cx: &mut Context<'_>| answer.as_mut().poll(cx)).await
+            let sent = clock.head(|cx| answer.as_mut().poll(cx)).await;
+            sent.map(|sent| shared(sent, body, clock.progress))
         }
         Carrier::Returned => {
             let failure = Failure::unsent(Outcome::ProxyInternalError, "the connection was given back early");
-            return Err(Missed { failure, request: None, endpoint: None });
+            Err(failure)
         }
     };
     match result {
         Ok(Ok(response)) => Ok((response, lease)),
-        Ok(Err(mut error)) => Err(match error.take_message() {
-            Some(request) => Missed {
-                failure: Failure::unsent(Outcome::ConnectionTerminated, "the pooled connection was closed"),
-                request: Some(as_http1(request)),
-                endpoint: None,
-            },
-            None => {
-                let failure = exchange_failure(&error.into_error(), clock.progress);
-                Missed { failure, request: None, endpoint: None }
-            }
+        Ok(Err(Unanswered::Unsent(request))) => Err(Missed {
+            failure: Failure::unsent(Outcome::ConnectionTerminated, "the pooled connection was closed"),
+            request: Some(as_http1(request)),
+            endpoint: None,
         }),
-        Err(failure) => Err(Missed { failure, request: None, endpoint: None }),
+        Ok(Err(Unanswered::Failed(failure))) | Err(failure) => {
+            Err(Missed { failure, request: None, endpoint: None })
+        }
+    }
+}
+
+/// What came of a request over HTTP/2; the body of its answer goes to the lease.
+fn shared(
+    sent: SendResult,
+    body: &mut Option<Incoming>,
+    progress: Option<&Progress>,
+) -> Result<Response<()>, Unanswered> {
+    match sent {
+        Ok(response) if hop::is_ambiguous(response.headers()) => {
+            let why = "the answer can be framed in two ways";
+            Err(Unanswered::Failed(Failure::sent(Outcome::HttpProtocolError, why)))
+        }
+        Ok(response) => {
+            let (parts, incoming) = response.into_parts();
+            *body = Some(incoming);
+            Ok(Response::from_parts(parts, ()))
+        }
+        Err(mut error) => Err(match error.take_message() {
+            Some(request) => Unanswered::Unsent(Box::new(request)),
+            None => Unanswered::Failed(exchange_failure(&error.into_error(), progress)),
+        }),
     }
 }
 
@@ -221,7 +238,7 @@ fn as_http2(request: &mut Request<RequestBody>, tls: bool) {
 }
 
 /// Undoes [`as_http2`] for a retry that may take an HTTP/1.1 connection.
-fn as_http1(mut request: Request<RequestBody>) -> Request<RequestBody> {
+fn as_http1(mut request: Box<Request<RequestBody>>) -> Box<Request<RequestBody>> {
     if request.version() == http::Version::HTTP_2 {
         let mut parts = std::mem::take(request.uri_mut()).into_parts();
         if let Some(authority) = parts.authority.take()
@@ -287,10 +304,10 @@ impl<'a> Deadline<'a> {
     }
 
     /// The head of the answer, in time.
-    async fn head(
+    async fn head<T>(
         &mut self,
-        mut look: impl FnMut(&mut Context<'_>) -> Poll<SendResult>,
-    ) -> Result<SendResult, Failure> {
+        mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
+    ) -> Result<T, Failure> {
         std::future::poll_fn(|cx| match look(cx) {
             Poll::Ready(done) => Poll::Ready(Ok(done)),
             Poll::Pending => self.poll_late(cx).map(Err),

@@ -41,6 +41,8 @@ pub(crate) enum RequestBody {
 pub(crate) struct Inflow {
     /// None once it has been handed to the drain.
     incoming: Option<Incoming>,
+    /// Taken for a try that did not send it.
+    returned: Bytes,
     progress: Rc<Progress>,
     clock: SystemClock,
 }
@@ -48,7 +50,15 @@ pub(crate) struct Inflow {
 impl RequestBody {
     pub(crate) fn streaming(incoming: Incoming, progress: &Rc<Progress>, clock: SystemClock) -> Self {
         progress.last.set(clock.now());
-        Self::Streaming(Box::new(Inflow { incoming: Some(incoming), progress: Rc::clone(progress), clock }))
+        let (progress, returned) = (Rc::clone(progress), Bytes::new());
+        Self::Streaming(Box::new(Inflow { incoming: Some(incoming), returned, progress, clock }))
+    }
+
+    /// The piece that was taken last has not been sent; it comes again.
+    pub(crate) fn put_back(&mut self, data: Bytes) {
+        if let Self::Streaming(inflow) = self {
+            inflow.returned = data;
+        }
     }
 }
 
@@ -90,6 +100,9 @@ impl Body for RequestBody {
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         let Self::Streaming(inflow) = self.get_mut() else { return Poll::Ready(None) };
+        if !inflow.returned.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut inflow.returned)))));
+        }
         let Some(incoming) = &mut inflow.incoming else { return Poll::Ready(None) };
         let polled = Pin::new(incoming).poll_frame(cx);
         inflow.note(&polled);
@@ -99,7 +112,9 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Empty => true,
-            Self::Streaming(inflow) => inflow.incoming.as_ref().is_none_or(Body::is_end_stream),
+            Self::Streaming(inflow) => {
+                inflow.returned.is_empty() && inflow.incoming.as_ref().is_none_or(Body::is_end_stream)
+            }
         }
     }
 

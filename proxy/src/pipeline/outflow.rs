@@ -8,7 +8,6 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
 
@@ -16,6 +15,7 @@ use super::exchange::Exchange;
 use super::forward::Try;
 use super::parked::Parked;
 use crate::timer::Timer;
+use crate::upstream::h1::BrokenOff;
 use crate::upstream::pool::Lease;
 
 /// The body of a response we send.
@@ -29,7 +29,6 @@ pub(crate) enum ReplyBody {
 
 /// A body that comes from the upstream.
 pub(crate) struct Outflow {
-    incoming: Incoming,
     lease: Lease,
     exchange: Box<Exchange>,
     attempt: Try,
@@ -63,7 +62,6 @@ impl Broken {
 
 impl Outflow {
     pub(crate) fn new(
-        incoming: Incoming,
         lease: Lease,
         exchange: Box<Exchange>,
         attempt: Try,
@@ -73,7 +71,6 @@ impl Outflow {
         let timer = exchange.worker.timer();
         let progress = Some(answered);
         Box::new(Self {
-            incoming,
             lease,
             exchange,
             attempt,
@@ -86,11 +83,11 @@ impl Outflow {
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
-        self.incoming.is_end_stream()
+        self.lease.is_end_stream()
     }
 
     pub(super) fn size_hint(&self) -> SizeHint {
-        self.incoming.size_hint()
+        self.lease.size_hint()
     }
 
     /// When the whole answer must have been taken; none for streams.
@@ -104,22 +101,15 @@ impl Outflow {
     }
 
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Broken>>> {
-        let Self { incoming, lease, .. } = self;
-        let mut polled = lease.look(cx, |cx| Pin::new(&mut *incoming).poll_frame(cx));
-        if polled.is_pending() {
-            // The bytes may be waiting in the socket: this task is the one that reads it.
-            let _ = lease.poll_drive(cx);
-            polled = lease.look(cx, |cx| Pin::new(incoming).poll_frame(cx));
-        }
-        match polled {
+        match self.lease.poll_frame(cx) {
             Poll::Ready(Some(Ok(frame))) => {
                 self.passed(&frame);
-                if self.incoming.is_end_stream() {
+                if self.lease.is_end_stream() {
                     self.complete();
                 }
                 Poll::Ready(Some(Ok(frame)))
             }
-            Poll::Ready(Some(Err(_))) => {
+            Poll::Ready(Some(Err(BrokenOff))) => {
                 let why = "the upstream broke off its answer";
                 Poll::Ready(Some(Err(self.fail(Outcome::HttpResponseIncomplete, why))))
             }

@@ -16,6 +16,7 @@ use super::forward::Answer;
 use super::outflow::ReplyBody;
 use crate::server::connection::Connection;
 use crate::snapshot::Route;
+use crate::upstream::switched::Switched;
 use crate::worker::Worker;
 
 /// Read at once in each direction.
@@ -35,26 +36,19 @@ pub(super) fn open(
     switch: Switch,
 ) -> Response<ReplyBody> {
     let Switch { client, answer } = switch;
-    let Answer { mut response, mut lease, mut attempt } = answer;
-    let upstream = hyper::upgrade::on(&mut response);
+    let Answer { response, mut lease, mut attempt } = answer;
     let now = exchange.worker.now();
     exchange.answered(response.status().as_u16(), true, now);
     connection.signals.tunnel();
     let idle = route.timeouts.stream_idle;
     let worker = Rc::clone(&exchange.worker);
     tokio::task::spawn_local(async move {
-        let (upstream, client) = {
-            // The connection hands its socket over as it ends, and only ends if it is driven.
-            let drive = std::future::poll_fn(|cx| lease.poll_drive(cx));
-            let (_, upstream, client) = tokio::join!(drive, upstream, client);
-            (upstream, client)
-        };
-        let outcome = match (upstream, client) {
-            (Ok(upstream), Ok(client)) => {
+        let outcome = match (lease.switch(), client.await) {
+            (Some(upstream), Ok(client)) => {
                 let flow = Flow { worker: Rc::clone(&worker), last: Cell::new(worker.now()) };
                 flow.run(upstream, client, idle, &mut exchange).await
             }
-            (Err(_), _) => Outcome::HttpUpgradeFailed,
+            (None, _) => Outcome::HttpUpgradeFailed,
             (_, Err(_)) => Outcome::ClientCancelled,
         };
         let now = worker.now();
@@ -75,12 +69,12 @@ struct Flow {
 impl Flow {
     async fn run(
         &self,
-        upstream: Upgraded,
+        upstream: Switched,
         client: Upgraded,
         idle: std::time::Duration,
         exchange: &mut Exchange,
     ) -> Outcome {
-        let (from_upstream, to_upstream) = tokio::io::split(TokioIo::new(upstream));
+        let (from_upstream, to_upstream) = tokio::io::split(upstream);
         let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
         let (sent, received) = (Cell::new(0), Cell::new(0));
         let both = async {

@@ -11,13 +11,18 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
 use tokio::sync::oneshot;
 
 use super::cluster::{Cluster, Endpoint};
-use super::connection::{Counted, H1, H2};
+use super::connection::{Counted, H2};
 use super::dial;
+use super::h1::{BrokenOff, H1};
+use super::switched::Switched;
 use crate::failure::Failure;
 
 /// Requests waiting for a connection of one endpoint, for each worker; the next one is refused.
@@ -110,7 +115,8 @@ impl EndpointPool {
         let keepalive = self.bounds.get().keepalive;
         // Taken out first: a connection that closes tells the pool so.
         let mut idle = std::mem::take(&mut *self.idle.borrow_mut());
-        idle.retain_mut(|h1| now.since(h1.idle_since) < keepalive && h1.is_reusable());
+        idle.retain_mut(|h1| now.since(h1.idle_since) < keepalive && h1.is_ready());
+        idle.iter_mut().for_each(|h1| h1.rest());
         self.idle.borrow_mut().append(&mut idle);
         self.shared.borrow_mut().retain(|h2| h2.is_open());
     }
@@ -124,13 +130,13 @@ impl EndpointPool {
         let (slot, connecting) = (Slot::take(self), Connecting::begin(self));
         let (stream, is_h2) = dial::dial(cluster, &self.endpoint.address).await?;
         let counted = Counted::connection(&self.endpoint);
-        let failed =
-            |_| Failure::unsent(Outcome::ConnectionTerminated, "the endpoint closed during the handshake");
         if !is_h2 {
-            let h1 = H1::handshake(stream, (slot, counted)).await.map_err(failed)?;
-            return Ok(Lease::own(Box::new(h1), self));
+            return Ok(Lease::own(Box::new(H1::new(stream, (slot, counted))), self));
         }
-        let h2 = H2::handshake(stream, (slot, counted)).await.map_err(failed)?;
+        let failed = "the endpoint closed during the handshake";
+        let h2 = H2::handshake(stream, (slot, counted))
+            .await
+            .map_err(|_| Failure::unsent(Outcome::ConnectionTerminated, failed))?;
         drop(connecting);
         self.shared.borrow_mut().push(Rc::clone(&h2));
         // Whoever waits may share it.
@@ -261,7 +267,8 @@ pub(crate) struct Lease {
 /// What carries the exchange.
 pub(crate) enum Carrier {
     Own(Box<H1>),
-    Shared(Rc<H2>),
+    /// With the body of the answer, once its head has come.
+    Shared(Rc<H2>, Option<Incoming>),
     /// Given back.
     Returned,
 }
@@ -275,34 +282,58 @@ impl Lease {
     fn shared(h2: Rc<H2>, pool: &Rc<EndpointPool>) -> Self {
         h2.streams.set(h2.streams.get().saturating_add(1));
         let counted = Counted::request(&pool.endpoint);
-        Self { carrier: Carrier::Shared(h2), pool: Rc::clone(pool), _counted: counted }
+        Self { carrier: Carrier::Shared(h2, None), pool: Rc::clone(pool), _counted: counted }
     }
 
     pub(crate) const fn is_h2(&self) -> bool {
-        matches!(self.carrier, Carrier::Shared(_))
+        matches!(self.carrier, Carrier::Shared(..))
     }
 
-    /// Looks for what the connection has handed over, before it is driven.
-    pub(crate) fn look<T>(&mut self, cx: &mut Context<'_>, look: impl FnOnce(&mut Context<'_>) -> T) -> T {
+    /// The next piece of the answer's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
         match &mut self.carrier {
-            Carrier::Own(h1) => h1.look(cx, look),
-            Carrier::Shared(_) | Carrier::Returned => look(cx),
+            Carrier::Own(h1) => h1.poll_frame(cx),
+            Carrier::Shared(_, Some(body)) => {
+                Pin::new(body).poll_frame(cx).map(|item| item.map(|frame| frame.map_err(|_| BrokenOff)))
+            }
+            Carrier::Shared(_, None) | Carrier::Returned => Poll::Ready(None),
         }
     }
 
-    /// Moves bytes of a connection that has no task. Ready once it has ended.
-    pub(crate) fn poll_drive(&mut self, cx: &Context<'_>) -> Poll<()> {
-        match &mut self.carrier {
-            Carrier::Own(h1) => h1.poll_drive(cx),
-            Carrier::Shared(_) | Carrier::Returned => Poll::Pending,
+    /// All of the answer has been handed on.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        match &self.carrier {
+            Carrier::Own(h1) => h1.is_end_stream(),
+            Carrier::Shared(_, body) => body.as_ref().is_none_or(Body::is_end_stream),
+            Carrier::Returned => true,
+        }
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        match &self.carrier {
+            Carrier::Own(h1) => h1.size_hint(),
+            Carrier::Shared(_, Some(body)) => body.size_hint(),
+            Carrier::Shared(_, None) | Carrier::Returned => SizeHint::with_exact(0),
+        }
+    }
+
+    /// After a 101: the stream, which is nobody else's any more.
+    pub(crate) fn switch(&mut self) -> Option<Switched> {
+        match std::mem::replace(&mut self.carrier, Carrier::Returned) {
+            Carrier::Own(h1) => Some(h1.into_switched()),
+            Carrier::Shared(..) | Carrier::Returned => None,
         }
     }
 
     /// The answer is complete: the connection goes back to the pool if it can serve again.
     pub(crate) fn finish(&mut self, now: Nanos) {
-        // Whether it can serve again shows when it is taken; a waiter takes it now.
+        // Whether the endpoint has closed since shows when it is taken; a waiter takes it now.
         if let Carrier::Own(h1) = &mut self.carrier
-            && (self.pool.waiting.borrow().is_empty() || h1.is_reusable())
+            && h1.is_complete()
+            && (self.pool.waiting.borrow().is_empty() || h1.is_ready())
             && let Carrier::Own(h1) = std::mem::replace(&mut self.carrier, Carrier::Returned)
         {
             self.pool.give_back(h1, now);
@@ -312,7 +343,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        if let Carrier::Shared(h2) = &self.carrier {
+        if let Carrier::Shared(h2, _) = &self.carrier {
             h2.streams.set(h2.streams.get().saturating_sub(1));
             self.pool.wake_one();
         }

@@ -1,0 +1,374 @@
+//! An HTTP/1.1 connection to an endpoint, used by one exchange at a time.
+//!
+//! It has no task of its own and no channel inside: whoever has it on loan polls it, first for the head of the
+//! answer, then from the body of the reply. Request and answer are moved by the same calls, so a body that is
+//! still being sent goes on while the answer comes. Dropping the connection closes the socket at once.
+//!
+//! Why not hyper's client: it hands each request and each piece of a body from one task to another through
+//! channels, which cost a third of all instructions of a proxied request, and it cannot say whether a byte of a
+//! request has left. hyper serves clients (`server`) and speaks HTTP/2 (`h2`).
+//!
+//! A server may answer before it has read the request's body, and close. What is still written is then reset;
+//! that is no error here: the rest of the request goes nowhere, and the next read brings the answer if there is
+//! one, else the end.
+
+mod decode;
+mod encode;
+mod head;
+
+use std::future::Future;
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, Waker, ready};
+
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+use http_body::{Body, Frame, SizeHint};
+use outrigger_filters::clock::Nanos;
+use outrigger_filters::outcome::Outcome;
+use tokio::io::{AsyncReadExt, AsyncWrite};
+
+use super::connection::Counted;
+use super::pool::Slot;
+use super::stream::Stream;
+use super::switched::Switched;
+use crate::failure::Failure;
+use crate::pipeline::inflow::RequestBody;
+use decode::{Framing, Step};
+use encode::Output;
+
+/// Read at once: at first, and at most if more is certain to come.
+const READ: usize = 8 * 1024;
+const MAX_READ: usize = 64 * 1024;
+
+/// Interim answers before the final one; more is an attack or a loop.
+const MAX_INTERIM: usize = 32;
+
+/// Why a request got no answer on this connection.
+pub(crate) enum Unanswered {
+    /// Not a byte of it has left: it can be sent elsewhere.
+    Unsent(Box<Request<RequestBody>>),
+    Failed(Failure),
+}
+
+/// The answer broke off, or its framing is broken.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct BrokenOff;
+
+/// See the module.
+pub(crate) struct H1 {
+    stream: Stream,
+    sending: Sending,
+    input: BytesMut,
+    /// Bytes to ask for at once: grows while reads are full.
+    read: usize,
+    /// How the answer's body goes on. None: its head has not come.
+    answer: Option<Framing>,
+    interim: usize,
+    to_head: bool,
+    /// Serves on after this answer.
+    keeps: bool,
+    /// When it was last given back.
+    pub(crate) idle_since: Nanos,
+    /// Memory for the next answer's fields.
+    headers: HeaderMap,
+    places: head::Places,
+    held: (Slot, Counted),
+}
+
+/// The request on its way out.
+#[derive(Default)]
+struct Sending {
+    /// None once all of it is written.
+    request: Option<Request<RequestBody>>,
+    output: Output,
+    framing: Option<encode::Framing>,
+    /// Encoded to its end.
+    encoded: bool,
+    /// Something of it has left: the upstream may have seen it.
+    left: bool,
+}
+
+impl H1 {
+    pub(crate) fn new(stream: Stream, held: (Slot, Counted)) -> Self {
+        Self {
+            stream,
+            sending: Sending::default(),
+            input: BytesMut::new(),
+            read: READ,
+            answer: Some(Framing::NONE),
+            interim: 0,
+            to_head: false,
+            keeps: true,
+            idle_since: Nanos(0),
+            headers: HeaderMap::new(),
+            places: head::Places::new(),
+            held,
+        }
+    }
+
+    /// True if another request may be sent: the last answer is complete and the endpoint neither closed nor said
+    /// anything unasked since. Nobody is woken: an idle connection is looked at when it is wanted.
+    pub(crate) fn is_ready(&mut self) -> bool {
+        self.is_complete() && self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
+    }
+
+    /// Both messages have passed whole, with nothing behind them, and the endpoint goes on.
+    pub(crate) fn is_complete(&self) -> bool {
+        self.keeps && self.sending.request.is_none() && self.is_end_stream() && self.input.is_empty()
+    }
+
+    /// Gives back memory that an idle connection does not need.
+    pub(crate) fn rest(&mut self) {
+        if self.input.is_empty() {
+            self.input = BytesMut::new();
+        }
+    }
+
+    /// Takes up `request`; its fields are what is sent, but for the transfer coding. [`H1::poll_head`] sends it.
+    pub(crate) fn begin(&mut self, request: Request<RequestBody>) {
+        self.to_head = *request.method() == Method::HEAD;
+        self.answer = None;
+        self.interim = 0;
+        self.sending.begin(request);
+    }
+
+    /// Sends, and waits for the head of the answer.
+    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Unanswered>> {
+        if let Err(trouble) = self.poll_send(cx) {
+            return Poll::Ready(Err(self.unanswered(trouble)));
+        }
+        loop {
+            match self.take_head() {
+                Ok(Some(response)) => return Poll::Ready(Ok(response)),
+                Ok(None) => {}
+                Err(head::Bad(why)) => {
+                    let failure = Failure::sent(Outcome::HttpProtocolError, why);
+                    return Poll::Ready(Err(Unanswered::Failed(failure)));
+                }
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) => return Poll::Ready(Err(self.unanswered(Trouble::closed()))),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(self.unanswered(Trouble::Io(error)))),
+            }
+        }
+    }
+
+    /// The next piece of the answer's body.
+    pub(crate) fn poll_frame(
+        &mut self,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
+        if self.sending.request.is_some() && self.poll_send(cx).is_err() {
+            // What counts from now on is the answer.
+            self.deafen();
+        }
+        loop {
+            let Some(framing) = &mut self.answer else { return Poll::Ready(None) };
+            match framing.step(&mut self.input) {
+                Ok(Step::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Step::Trailers(fields)) => return Poll::Ready(Some(Ok(Frame::trailers(fields)))),
+                Ok(Step::End) => return Poll::Ready(None),
+                Ok(Step::More) => {}
+                Err(decode::Broken) => return Poll::Ready(Some(Err(BrokenOff))),
+            }
+            match ready!(self.poll_fill(cx)) {
+                Ok(0) if self.answer == Some(Framing::UntilClose) => {
+                    self.answer = Some(Framing::NONE);
+                    return Poll::Ready(None);
+                }
+                Ok(0) | Err(_) => return Poll::Ready(Some(Err(BrokenOff))),
+                Ok(_) => {}
+            }
+        }
+    }
+
+    /// All of the answer has been handed on.
+    pub(crate) fn is_end_stream(&self) -> bool {
+        self.answer.is_some_and(|framing| framing.is_done())
+    }
+
+    pub(crate) fn size_hint(&self) -> SizeHint {
+        self.answer.map_or_else(SizeHint::default, |framing| framing.size_hint())
+    }
+
+    /// After a 101: the bare stream.
+    pub(crate) fn into_switched(self) -> Switched {
+        Switched::new(self.stream, self.input, self.held)
+    }
+
+    /// The final head, if it is there; interim ones before it are passed over.
+    fn take_head(&mut self) -> Result<Option<Response<()>>, head::Bad> {
+        while !self.input.is_empty() {
+            let parsed = head::parse(&mut self.input, &mut self.places, &mut self.headers, self.to_head)?;
+            let Some(found) = parsed else { return Ok(None) };
+            let status = found.response.status();
+            if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+                self.interim = self.interim.saturating_add(1);
+                if self.interim > MAX_INTERIM {
+                    return Err(head::Bad("the upstream sends interim answers without end"));
+                }
+                continue;
+            }
+            self.answer = Some(found.framing);
+            self.keeps = found.keeps;
+            return Ok(Some(found.response));
+        }
+        Ok(None)
+    }
+
+    /// Sends what can be sent now. What cannot is no error: the task is woken when it can.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Trouble> {
+        while self.sending.request.is_some() {
+            let fed = self.sending.feed(cx)?;
+            match self.poll_write(cx) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Err(error)) if self.sending.left && is_closed(&error) => self.deafen(),
+                Poll::Ready(Err(error)) => return Err(Trouble::Io(error)),
+                Poll::Ready(Ok(())) => match fed {
+                    Fed::Frame => {}
+                    Fed::Nothing => return Ok(()),
+                    Fed::All => self.sending.request = None,
+                },
+            }
+        }
+        Ok(())
+    }
+
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let output = &mut self.sending.output;
+        while !output.is_empty() {
+            let stream = Pin::new(&mut self.stream);
+            let written = ready!(match output.single() {
+                Some(bytes) => stream.poll_write(cx, bytes),
+                None => stream.poll_write_vectored(cx, &output.slices()),
+            })?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            output.advance(written);
+            if !std::mem::replace(&mut self.sending.left, true)
+                && let Some(request) = &mut self.sending.request
+            {
+                // It cannot be taken back any more, and its map is of use for the answer.
+                self.headers = std::mem::take(request.headers_mut());
+                self.headers.clear();
+            }
+        }
+        Pin::new(&mut self.stream).poll_flush(cx)
+    }
+
+    /// The rest of the request goes nowhere.
+    fn deafen(&mut self) {
+        self.keeps = false;
+        self.sending.request = None;
+        self.sending.output.clear();
+    }
+
+    /// Reads more; 0 at the end.
+    fn poll_fill(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let expected = self.answer.map_or(0, |framing| framing.expected());
+        let size = usize::try_from(expected).unwrap_or(MAX_READ).clamp(self.read, MAX_READ);
+        self.input.reserve(size);
+        let room = self.input.capacity().saturating_sub(self.input.len());
+        let count = ready!(pin!(self.stream.read_buf(&mut self.input)).poll(cx))?;
+        if count >= room {
+            self.read = self.read.saturating_mul(2).min(MAX_READ);
+        } else if count < self.read / 4 {
+            self.read = (self.read / 2).max(READ);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    fn unanswered(&mut self, trouble: Trouble) -> Unanswered {
+        let sent = self.sending.left;
+        match trouble {
+            Trouble::Client => Unanswered::Failed(Failure {
+                outcome: Outcome::ClientCancelled,
+                sent,
+                detail: "the client broke off its request",
+            }),
+            Trouble::Io(error) => match self.sending.take_back() {
+                Some(request) => Unanswered::Unsent(request),
+                None => Unanswered::Failed(Failure { sent, ..Failure::of_stream(&error) }),
+            },
+        }
+    }
+}
+
+impl Sending {
+    fn begin(&mut self, request: Request<RequestBody>) {
+        self.output.clear();
+        self.request = Some(request);
+        (self.framing, self.encoded, self.left) = (None, false, false);
+    }
+
+    /// Puts the next piece of the request into the output, unless one is still there.
+    fn feed(&mut self, cx: &mut Context<'_>) -> Result<Fed, Trouble> {
+        let Self { request: Some(request), output, framing, encoded, .. } = self else { return Ok(Fed::All) };
+        if *encoded || output.holds_data() {
+            return Ok(if *encoded { Fed::All } else { Fed::Frame });
+        }
+        let framing = match framing {
+            Some(framing) => framing,
+            None => framing.insert(output.head(request, !request.body().is_end_stream())?),
+        };
+        let trailers = match Pin::new(request.body_mut()).poll_frame(cx) {
+            Poll::Pending => return Ok(Fed::Nothing),
+            Poll::Ready(Some(Err(_))) => return Err(Trouble::Client),
+            Poll::Ready(None) => None,
+            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
+                Ok(data) => {
+                    output.data(framing, data)?;
+                    return Ok(Fed::Frame);
+                }
+                Err(frame) => frame.into_trailers().ok(),
+            },
+        };
+        output.end(framing, trailers.as_ref())?;
+        *encoded = true;
+        Ok(Fed::All)
+    }
+
+    /// The request as it was, if nothing of it has left.
+    fn take_back(&mut self) -> Option<Box<Request<RequestBody>>> {
+        let mut request = self.request.take_if(|_| !self.left)?;
+        request.body_mut().put_back(self.output.take_data());
+        Some(Box::new(request))
+    }
+}
+
+/// After these a socket has nothing more to say than it has received, so a read never waits.
+fn is_closed(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
+}
+
+/// What [`Sending::feed`] did.
+enum Fed {
+    /// There is a frame to write, then more to feed.
+    Frame,
+    /// The client owes bytes.
+    Nothing,
+    /// The request is encoded to its end.
+    All,
+}
+
+/// Why sending or waiting ended.
+enum Trouble {
+    /// The client broke off, or its body is not as long as it said.
+    Client,
+    Io(io::Error),
+}
+
+impl Trouble {
+    fn closed() -> Self {
+        Self::Io(io::ErrorKind::UnexpectedEof.into())
+    }
+}
+
+impl From<encode::WrongLength> for Trouble {
+    fn from(_: encode::WrongLength) -> Self {
+        Self::Client
+    }
+}
