@@ -6,6 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use outrigger_proxy::hygiene::forwarded::{PeerHeaders, Scheme, client_ip, set};
 use outrigger_proxy::hygiene::network::Trust;
 use outrigger_proxy::hygiene::random::Random;
+use outrigger_proxy::hygiene::seen::Seen;
 use outrigger_proxy::hygiene::{hop, request_id, trace, untrusted, via};
 
 fn read(data: &[u8]) -> HeaderMap {
@@ -28,17 +29,18 @@ fuzz_target!(|data: &[u8]| {
     client_ip(peer, &headers, &Trust::loopback());
     via::own_entries(&headers);
     let _ = via::count_down(&http::Method::TRACE, &mut headers);
-    trace::enter(&mut headers, &mut random, |_| true);
-    assert!(trace::TraceContext::from_headers(&headers).is_some());
+    let (_, own) = trace::enter(&mut headers, &mut random, |_| true);
+    assert_eq!(trace::TraceContext::parse(&own.to_text()), Some(own));
     request_id::RequestId::of(&headers, true, 1, &mut random).set(&mut headers);
     set(&mut headers, &PeerHeaders::new(peer, Scheme::Http), None, true);
     let mut response = headers.clone();
     hop::strip_response(&mut response, false);
     assert!(!response.contains_key("connection") && !response.contains_key("transfer-encoding"));
-    if hop::strip_request(&mut headers, hop::Keep::default()).is_ok() {
+    let seen = Seen::of(&headers);
+    if hop::strip_request(&mut headers, seen, hop::Keep::default()).is_ok() {
         assert!(!headers.contains_key("connection") && !headers.contains_key("te"));
     }
-    if untrusted::strip(&mut headers).is_ok() {
+    if untrusted::strip(&mut headers, seen).is_ok() {
         assert!(headers.keys().all(|name| !untrusted::is_claim(name.as_str())));
     }
 });

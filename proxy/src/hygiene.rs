@@ -24,6 +24,7 @@ pub mod network;
 pub mod path;
 pub mod random;
 pub mod request_id;
+pub mod seen;
 mod target;
 pub mod trace;
 pub mod untrusted;

@@ -9,7 +9,7 @@ pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod inflow;
 pub(crate) mod outflow;
-mod outgoing;
+pub(crate) mod outgoing;
 pub(crate) mod parked;
 pub(crate) mod target;
 mod tunnel;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Request, Response, header};
 use hyper::body::{Body, Incoming};
-use outrigger_filters::chain::Chain;
+use outrigger_filters::chain::{Admitted, Chain};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Rejection;
 use outrigger_filters::outcome::Outcome;
@@ -27,7 +27,7 @@ use outrigger_filters::request::RequestView;
 
 use crate::failure::Failure;
 use crate::hygiene::hop;
-use crate::hygiene::request_id::RequestId;
+use crate::hygiene::seen::Field;
 use crate::respond::{self, Refusal};
 use crate::router::Target;
 use crate::server::connection::Connection;
@@ -35,7 +35,7 @@ use crate::snapshot::Route;
 use crate::telemetry::Proto;
 use crate::worker::{Bound, Lane};
 
-use exchange::{Exchange, Head};
+use exchange::Exchange;
 use inflow::{Progress, RequestBody};
 use outflow::{Limits, Outflow, ReplyBody};
 
@@ -57,22 +57,22 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
     }
     // hyper says that it was asked to switch; our guard holds back what follows until we have answered.
     // Exactly when it holds: a leave to read on that is not used at once would let the next upgrade through early.
-    let mut offers = request.headers().get_all(header::UPGRADE).iter();
-    let holds = offers.any(|offer| hop::asks_for_websocket(offer.as_bytes()))
-        || *request.method() == http::Method::CONNECT;
+    let holds = holds(&request);
     let client = holds.then(|| hyper::upgrade::on(&mut request));
     let _resume = holds.then(|| connection.resume_unless_switched());
     let (parts, body) = request.into_parts();
-    let mut request = Request::from_parts(parts, ());
-    let waits = request.headers().contains_key(header::EXPECT);
-    let (mut exchange, place, upgrade) = match target::find(&connection, &mut request, started) {
-        Ok(found) => (found.exchange, found.place, client.filter(|_| found.upgrade)),
-        Err((exchange, refusal)) => {
+    let local = connection.worker.local();
+    let request = Request::from_parts(parts, ());
+    let mut exchange = Exchange::begin(&connection, &local.snapshot, request, started);
+    let waits = exchange.seen.has(Field::Expect);
+    let (place, upgrade) = match target::find(&connection, &local, &mut exchange) {
+        Ok((place, upgrade)) => (place, client.filter(|_| upgrade)),
+        Err(refusal) => {
             let answer = respond::stop(exchange, Some(body), &Stop::Refused(refusal), None);
             return if waits { respond::uninvited(answer) } else { answer };
         }
     };
-    match run(&connection, &mut exchange, &place, (request, body), upgrade).await {
+    match run(&connection, &mut exchange, &place, body, upgrade).await {
         Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
         Err((stop, body)) => {
@@ -81,6 +81,13 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
             if uninvited { respond::uninvited(answer) } else { answer }
         }
     }
+}
+
+/// Whether the guard reads nothing behind this request before it is answered.
+fn holds(request: &Request<Incoming>) -> bool {
+    let mut offers = request.headers().get_all(header::UPGRADE).iter();
+    offers.any(|offer| hop::asks_for_websocket(offer.as_bytes()))
+        || *request.method() == http::Method::CONNECT
 }
 
 /// Where a request goes.
@@ -103,10 +110,10 @@ async fn run(
     connection: &Rc<Connection>,
     exchange: &mut Exchange,
     place: &Place,
-    (mut request, body): (Request<()>, Incoming),
+    body: Incoming,
     upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Reached, Stopped> {
-    if let Err(rejected) = gates(connection, exchange, place, &request).await {
+    if let Err(rejected) = gates(connection, exchange, place).await {
         return Err((rejected, Some(body)));
     }
     let Some(lane) = &place.lane else {
@@ -114,7 +121,7 @@ async fn run(
             Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
         return Err((Stop::Failed(failure), Some(body)));
     };
-    if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster, &mut request) {
+    if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster) {
         return Err((Stop::Refused(refusal), Some(body)));
     }
     let side = place.bound.side();
@@ -127,13 +134,13 @@ async fn run(
     };
     let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
     if progress.is_none() {
-        outgoing::say_that_nothing_comes(&mut request);
+        outgoing::say_that_nothing_comes(&mut exchange.request);
     }
     let body = match &progress {
         Some(progress) => RequestBody::streaming(body, progress, exchange.worker.clock),
         None => RequestBody::Empty,
     };
-    let sent = forward::send(exchange, &plan, request.map(|()| body), progress.as_deref()).await;
+    let sent = forward::send(exchange, &plan, body, progress.as_deref()).await;
     if let Some(progress) = &progress {
         exchange.record.bytes_in = progress.bytes.get();
     }
@@ -162,17 +169,12 @@ fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
 }
 
 /// Asks the gates, and waits if one paces the request.
-async fn gates(
-    connection: &Connection,
-    exchange: &mut Exchange,
-    place: &Place,
-    request: &Request<()>,
-) -> Result<(), Stop> {
+async fn gates(connection: &Connection, exchange: &mut Exchange, place: &Place) -> Result<(), Stop> {
     let route = &place.route;
     if route.gates.is_empty() && route.upstream_gates.is_empty() {
         return Ok(());
     }
-    let not_before = ask(connection, exchange, place, request)?;
+    let not_before = ask(connection, exchange, place)?;
     if not_before > exchange.started {
         let now = exchange.worker.now();
         Box::pin(async { exchange.worker.timer().until(not_before).await }).await;
@@ -181,15 +183,35 @@ async fn gates(
     Ok(())
 }
 
-/// Asks the gates of the route, then those of its dependency. What the second would refuse, the first is not
-/// charged for.
-fn ask(
+/// Asks the gates of the route, then those of its dependency, and holds what they admitted.
+fn ask(connection: &Connection, exchange: &mut Exchange, place: &Place) -> Result<Nanos, Stop> {
+    let (own, upstream) = (&place.route.gates, &place.route.upstream_gates);
+    let behind = u16::try_from(own.rules().len()).unwrap_or(u16::MAX);
+    let (first, second) = match verdicts(connection, exchange, place) {
+        Ok(admitted) => admitted,
+        Err((rejection, Gate::Own)) => return Err(reject(exchange, rejection, (own, 0))),
+        Err((rejection, Gate::Upstream)) => return Err(reject(exchange, rejection, (upstream, behind))),
+    };
+    let not_before = first.not_before().max(second.not_before());
+    exchange.hold(own, 0, first);
+    exchange.hold(upstream, behind, second);
+    Ok(not_before)
+}
+
+/// Whose gates refused.
+enum Gate {
+    Own,
+    Upstream,
+}
+
+/// What the gates say. What the second would refuse, the first is not charged for.
+fn verdicts(
     connection: &Connection,
-    exchange: &mut Exchange,
+    exchange: &Exchange,
     place: &Place,
-    request: &Request<()>,
-) -> Result<Nanos, Stop> {
-    let (path, now) = (request.uri().path(), exchange.started);
+) -> Result<(Admitted, Admitted), (Rejection, Gate)> {
+    let (request, now) = (&exchange.request, exchange.started);
+    let path = request.uri().path();
     let params = match place.route.has_params {
         true => place.bound.side().router.path_params(place.rank, path),
         false => Vec::new(),
@@ -206,18 +228,12 @@ fn ask(
         worker: exchange.worker.telemetry.index(),
     };
     let (own, upstream) = (&place.route.gates, &place.route.upstream_gates);
-    let behind = u16::try_from(own.rules().len()).unwrap_or(u16::MAX);
     if !own.is_empty() && !upstream.is_empty() {
-        upstream.peek(&view, now).map_err(|rejection| reject(exchange, rejection, (upstream, behind)))?;
+        upstream.peek(&view, now).map_err(|rejection| (rejection, Gate::Upstream))?;
     }
-    let mut not_before = Nanos::default();
-    for (gates, first) in [(own, 0), (upstream, behind)] {
-        let admitted =
-            gates.admit(&view, now).map_err(|rejection| reject(exchange, rejection, (gates, first)))?;
-        not_before = not_before.max(admitted.not_before());
-        exchange.hold(gates, first, admitted);
-    }
-    Ok(not_before)
+    let first = own.admit(&view, now).map_err(|rejection| (rejection, Gate::Own))?;
+    let second = upstream.admit(&view, now).map_err(|rejection| (rejection, Gate::Upstream))?;
+    Ok((first, second))
 }
 
 fn reject(exchange: &mut Exchange, rejection: Rejection, (gates, first): (&Arc<Chain>, u16)) -> Stop {
@@ -232,6 +248,7 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     let now = exchange.worker.now();
     exchange.answered(parts.status.as_u16(), true, now);
     hop::strip_response(&mut parts.headers, false);
+    lease.recycle(std::mem::take(exchange.request.headers_mut()));
     outgoing::decorate(&exchange, &mut parts.headers, parts.version);
     parts.version = http::Version::HTTP_11;
     let (outcome, awaits_grpc_status) = classify(&parts, lease.is_end_stream());
@@ -243,8 +260,7 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     }
     let limits = limits(&exchange, route, &parts.headers);
     let (is_h2, worker) = (exchange.record.proto == Proto::H2, Rc::clone(&exchange.worker));
-    let outflow =
-        Outflow::new(lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
+    let outflow = Outflow::new(lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
     let body = if is_h2 { ReplyBody::Parked(worker.park(outflow)) } else { ReplyBody::Upstream(outflow) };
     Response::from_parts(parts, body)
 }
@@ -291,22 +307,5 @@ pub(crate) fn routing<'a>(request: &'a Request<()>, host: &'a str) -> Target<'a>
         path: uri.path(),
         query: uri.query(),
         headers: request.headers(),
-    }
-}
-
-pub(crate) fn head_of(connection: &Connection, request: &Request<()>, started: Nanos) -> Head {
-    let headers = request.headers();
-    let wall = connection.worker.wall_ms(started);
-    let mut random = connection.worker.random.borrow_mut();
-    Head {
-        request_id: RequestId::of(headers, connection.trusted, wall, &mut random),
-        client: connection.client_ip(headers),
-        method: request.method().clone(),
-        uri: request.uri().clone(),
-        version: request.version(),
-        host: request.headers().get(header::HOST).cloned().or_else(|| {
-            let authority = request.uri().authority()?;
-            HeaderValue::from_str(authority.as_str()).ok()
-        }),
     }
 }

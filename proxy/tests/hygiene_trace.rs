@@ -28,10 +28,10 @@ fn continues_a_valid_trace_with_a_span_of_its_own() {
     let mut headers = with(&[GOOD], "a=1,b=2");
     let (parent, own) = enter(&mut headers, &mut random(), |_| panic!("not a root"));
     let parent = parent.unwrap();
-    assert_eq!(parent.to_value(), GOOD);
+    assert_eq!(parent.to_text(), GOOD.as_bytes());
     assert_eq!((own.trace_id, own.flags), (parent.trace_id, parent.flags));
     assert_ne!(own.span_id, parent.span_id);
-    assert_eq!(headers["traceparent"], own.to_value());
+    assert!(!headers.contains_key("traceparent"));
     assert_eq!(headers["tracestate"], "a=1,b=2");
 }
 
@@ -44,8 +44,8 @@ fn starts_a_trace_where_there_is_none_to_continue() {
             assert_eq!(parent, None);
             assert_eq!(own.is_sampled(), sampled);
             assert_eq!(own.flags & TraceContext::RANDOM, TraceContext::RANDOM);
-            assert_eq!(headers.len(), 1);
-            assert_eq!(headers["traceparent"], own.to_value());
+            assert!(headers.is_empty());
+            assert!(!headers.contains_key("traceparent"));
         }
     }
 }
@@ -85,7 +85,7 @@ fn reads_later_versions_as_far_as_it_knows_them() {
         "cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-ff-what-the-future-will-be-like",
     ] {
         let read = TraceContext::parse(later.as_bytes()).unwrap();
-        assert_eq!(read.to_value(), "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
+        assert_eq!(&read.to_text(), b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03");
     }
 }
 
@@ -94,7 +94,7 @@ proptest! {
     fn every_context_survives_being_written_and_read(trace_id: [u8; 16], span_id: [u8; 8], flags: u8) {
         prop_assume!(trace_id != [0; 16] && span_id != [0; 8]);
         let context = TraceContext { trace_id, span_id, flags };
-        prop_assert_eq!(TraceContext::parse(context.to_value().as_bytes()), Some(context));
+        prop_assert_eq!(TraceContext::parse(&context.to_text()), Some(context));
     }
 
     #[test]

@@ -5,10 +5,12 @@
 //! the [`is_protected`] fields is an error in a request, and has no effect in a response.
 //!
 //! Sources: RFC 9110 §7.6.1, §10.1.1, §10.1.4. `Trailer` is end-to-end and stays.
-//! Cost: one walk over the names, then work only for what is there.
+//! Cost: work only for what is there, see [`Seen`].
 use http::header::{
     CONNECTION, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, TE, TRANSFER_ENCODING, UPGRADE,
 };
+
+use super::seen::{Field, Seen};
 
 /// What outlives the removal because the next hop takes part in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -45,26 +47,33 @@ impl BadFields {
 }
 
 /// Removes the hop-by-hop fields of a request, and `Expect`, which we have answered ourselves.
-pub fn strip_request(headers: &mut HeaderMap, keep: Keep) -> Result<(), BadFields> {
-    let found = Found::of(headers);
-    if found.nothing() {
+pub fn strip_request(headers: &mut HeaderMap, seen: Seen, keep: Keep) -> Result<(), BadFields> {
+    if !is_hop_by_hop(seen) {
         return Ok(());
     }
     let mut upgrade = false;
-    if found.connection {
+    if seen.has(Field::Connection) {
         for value in take_all(headers) {
             upgrade |= remove_nominated(headers, &value)?;
         }
     }
-    if found.te {
+    if seen.has(Field::Te) {
         strip_te(headers, keep);
     }
-    if found.others {
+    if seen.has(Field::Hop) {
         remove_others(headers);
+    }
+    if seen.has(Field::Expect) {
         headers.remove(http::header::EXPECT);
     }
-    restore_upgrade(headers, found, upgrade && keep.upgrade);
+    restore_upgrade(headers, seen, upgrade && keep.upgrade);
     Ok(())
+}
+
+fn is_hop_by_hop(seen: Seen) -> bool {
+    [Field::Connection, Field::Te, Field::Upgrade, Field::Expect, Field::Hop]
+        .iter()
+        .any(|field| seen.has(*field))
 }
 
 /// Whether two readers could find different ends of a response's body: several lengths, a transfer coding beside
@@ -85,23 +94,23 @@ pub fn is_ambiguous(response: &HeaderMap) -> bool {
 
 /// Removes the hop-by-hop fields of a response. `upgraded`: it is the 101 of an upgrade we let through.
 pub fn strip_response(headers: &mut HeaderMap, upgraded: bool) {
-    let found = Found::of(headers);
-    if found.nothing() {
+    let seen = Seen::of(headers);
+    if !is_hop_by_hop(seen) {
         return;
     }
     let mut upgrade = false;
-    if found.connection {
+    if seen.has(Field::Connection) {
         for value in take_all(headers) {
             upgrade |= remove_unprotected(headers, &value);
         }
     }
-    if found.te {
+    if seen.has(Field::Te) {
         headers.remove(TE);
     }
-    if found.others {
+    if seen.has(Field::Hop) {
         remove_others(headers);
     }
-    restore_upgrade(headers, found, upgrade && upgraded);
+    restore_upgrade(headers, seen, upgrade && upgraded);
 }
 
 /// Whether an `Upgrade` value asks for the one protocol that is ever switched to. Any other offer (`h2c` above all,
@@ -118,36 +127,6 @@ pub fn asks_for_websocket(upgrade: &[u8]) -> bool {
 pub fn is_protected(name: &HeaderName) -> bool {
     let name = name.as_str();
     PROTECTED.contains(&name) || PROTECTED_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-}
-
-/// Which kinds of hop-by-hop field a message has.
-#[derive(Debug, Clone, Copy, Default)]
-struct Found {
-    connection: bool,
-    te: bool,
-    upgrade: bool,
-    others: bool,
-}
-
-impl Found {
-    #[inline]
-    fn of(headers: &HeaderMap) -> Self {
-        let mut found = Self::default();
-        for name in headers.keys() {
-            match name.as_str() {
-                "connection" => found.connection = true,
-                "te" => found.te = true,
-                "upgrade" => found.upgrade = true,
-                name if OTHERS.contains(&name) || name == "expect" => found.others = true,
-                _ => {}
-            }
-        }
-        found
-    }
-
-    const fn nothing(self) -> bool {
-        !(self.connection || self.te || self.upgrade || self.others)
-    }
 }
 
 /// Takes every `Connection` value out of the map.
@@ -210,10 +189,10 @@ fn strip_te(headers: &mut HeaderMap, keep: Keep) {
     }
 }
 
-fn restore_upgrade(headers: &mut HeaderMap, found: Found, upgrade: bool) {
-    if upgrade && found.upgrade {
+fn restore_upgrade(headers: &mut HeaderMap, seen: Seen, upgrade: bool) {
+    if upgrade && seen.has(Field::Upgrade) {
         headers.insert(CONNECTION, HeaderValue::from_static("upgrade"));
-    } else if found.upgrade {
+    } else if seen.has(Field::Upgrade) {
         headers.remove(UPGRADE);
     }
 }
@@ -224,7 +203,7 @@ fn remove_others(headers: &mut HeaderMap) {
     }
 }
 
-const OTHERS: [&str; 7] = [
+pub(super) const OTHERS: [&str; 7] = [
     "keep-alive",
     "proxy-connection",
     "proxy-authenticate",

@@ -27,7 +27,7 @@ impl RequestId {
     /// The id a request came with, if there is exactly one, the peer is trusted and it is at most 128 visible
     /// ASCII characters; else a new one. Allocates nothing.
     pub fn of(headers: &HeaderMap, trusted: bool, unix_millis: u64, random: &mut Random) -> Self {
-        match accept(headers).filter(|_| trusted) {
+        match trusted.then(|| accept(headers)).flatten() {
             Some(kept) => Self::Kept(kept.clone()),
             None => Self::Made(generate(unix_millis, random)),
         }

@@ -5,12 +5,13 @@
 //! above 00 are read as the specification says: their first four fields, of the flags only the bits we know.
 //!
 //! Source: W3C Trace Context Level 2, §3.2, §3.3, §4. Cost: one allocation, for the field's value.
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName};
 
 use super::hex;
 use super::random::Random;
 
-static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+/// The field's name.
+pub static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 
 /// Length of a version 00 `traceparent`.
@@ -80,8 +81,8 @@ impl TraceContext {
         self.flags & Self::SAMPLED != 0
     }
 
-    /// The value of a `traceparent` that names this span as the parent.
-    pub fn to_value(self) -> HeaderValue {
+    /// A `traceparent` that names this span as the parent.
+    pub fn to_text(self) -> [u8; LENGTH] {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         let (_, fields) = text.split_at_mut(3);
         let (trace_id, fields) = fields.split_at_mut(33);
@@ -89,31 +90,37 @@ impl TraceContext {
         hex::write(&self.trace_id, trace_id);
         hex::write(&self.span_id, span_id);
         hex::write(&[self.flags], flags);
-        HeaderValue::from_bytes(&text).unwrap_or(HeaderValue::from_static(""))
+        text
     }
 }
 
-/// Continues the trace of a request, or starts one, and writes our span into its fields. Returns the caller's
-/// context, if it had a valid one, and ours. `sample_root` decides whether a new trace is recorded.
+/// Continues the trace of a request, or starts one, and takes what belongs to the caller's span out of its fields:
+/// [`TraceContext::to_text`] of what is returned goes on as `traceparent`. `sample_root` decides whether a new
+/// trace is recorded.
 pub fn enter(
     headers: &mut HeaderMap,
     random: &mut Random,
     sample_root: impl FnOnce(&[u8; 16]) -> bool,
 ) -> (Option<TraceContext>, TraceContext) {
     let parent = TraceContext::from_headers(headers);
+    headers.remove(&TRACEPARENT);
+    if parent.is_none() {
+        headers.remove(&TRACESTATE);
+    }
     let own = match parent {
         Some(parent) => parent.child(random),
-        None => {
-            headers.remove(&TRACESTATE);
-            let mut root = TraceContext::start(random, false);
-            if sample_root(&root.trace_id) {
-                root.flags |= TraceContext::SAMPLED;
-            }
-            root
-        }
+        None => root(random, sample_root),
     };
-    headers.insert(&TRACEPARENT, own.to_value());
     (parent, own)
+}
+
+/// A new trace.
+pub fn root(random: &mut Random, sample: impl FnOnce(&[u8; 16]) -> bool) -> TraceContext {
+    let mut root = TraceContext::start(random, false);
+    if sample(&root.trace_id) {
+        root.flags |= TraceContext::SAMPLED;
+    }
+    root
 }
 
 fn new_span_id(random: &mut Random) -> [u8; 8] {

@@ -2,46 +2,43 @@
 //!
 //! Deadlines (`x-request-timeout-ms`, `grpc-timeout`, `x-envoy-expected-rq-timeout-ms`) stay: they can only
 //! shorten what is allowed. Trace context stays too: it says nothing about rights.
-//! Cost: one walk over the names where there is nothing to remove.
+//! Cost: nothing where there is nothing to remove, see [`Seen`].
 use http::header::{HeaderMap, HeaderName};
 
 use super::hop::BadFields;
+use super::seen::{Field, Seen};
 
 /// Fields removed in one walk; more take more walks.
 const BATCH: usize = 8;
 
 /// Cleans the fields of a request from a peer outside `trusted_peers`. Fails on names with underscores, which
 /// could stand for one of the removed fields in the app.
-pub fn strip(headers: &mut HeaderMap) -> Result<(), BadFields> {
-    let mut claims = 0;
-    for name in headers.keys() {
-        if has_underscore(name.as_str().as_bytes()) {
-            return Err(BadFields::Underscore);
-        }
-        claims += usize::from(is_claim(name.as_str()));
+pub fn strip(headers: &mut HeaderMap, seen: Seen) -> Result<(), BadFields> {
+    if seen.has(Field::Underscore) {
+        return Err(BadFields::Underscore);
     }
-    while claims > 0 {
-        claims = claims.saturating_sub(BATCH);
-        remove_some(headers);
-    }
+    while seen.has(Field::Claim) && remove_some(headers) {}
     Ok(())
 }
 
-/// Removes the first few claims there are. In batches, because nothing can be removed during the walk.
-fn remove_some(headers: &mut HeaderMap) {
+/// Removes the first few claims there are; true if there may be more. In batches, because nothing can be removed
+/// during the walk.
+fn remove_some(headers: &mut HeaderMap) -> bool {
     let mut batch = [const { None }; BATCH];
     let claims = headers.keys().filter(|name| is_claim(name.as_str()));
     for (place, name) in batch.iter_mut().zip(claims) {
         *place = Some(name.clone());
     }
+    let more = batch.iter().all(Option::is_some);
     for name in batch.into_iter().flatten() {
         headers.remove::<HeaderName>(name);
     }
+    more
 }
 
 /// Eight bytes at a time, the last eight perhaps twice: this looks at every name of every request.
 #[inline]
-fn has_underscore(name: &[u8]) -> bool {
+pub(super) fn has_underscore(name: &[u8]) -> bool {
     let Some(last) = name.last_chunk::<8>() else { return name.contains(&b'_') };
     let (words, _) = name.as_chunks::<8>();
     words.iter().chain([last]).any(|word| is_in(u64::from_le_bytes(*word)))

@@ -9,26 +9,20 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use http::{HeaderValue, Method, Uri, Version};
+use http::{HeaderValue, Request, header};
 use outrigger_filters::chain::{Admitted, Chain};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Quota;
 use outrigger_filters::outcome::Outcome;
 
+use super::outgoing::Added;
 use crate::hygiene::request_id::RequestId;
+use crate::hygiene::seen::{Field, Seen};
+use crate::server::connection::Connection;
 use crate::server::signals::Signals;
+use crate::snapshot::Snapshot;
 use crate::telemetry::{Detail, Flags, Record, RouteSeries};
 use crate::worker::Worker;
-
-/// What a request is known by before it has a route.
-pub(crate) struct Head {
-    pub(crate) method: Method,
-    pub(crate) uri: Uri,
-    pub(crate) version: Version,
-    pub(crate) host: Option<HeaderValue>,
-    pub(crate) client: IpAddr,
-    pub(crate) request_id: RequestId,
-}
 
 /// A request in flight.
 pub(crate) struct Exchange {
@@ -36,7 +30,13 @@ pub(crate) struct Exchange {
     pub(crate) record: Record,
     pub(crate) started: Nanos,
     pub(crate) is_grpc: bool,
-    pub(crate) uri: Uri,
+    /// As it goes on, once it has been cleaned. It stays here, so that it can be sent more than once.
+    pub(crate) request: Request<()>,
+    /// Which fields it came with.
+    pub(crate) seen: Seen,
+    /// What is said about it beside its own fields.
+    pub(crate) added: Added,
+    /// The host that was asked for.
     pub(crate) host: Option<HeaderValue>,
     pub(crate) client: IpAddr,
     pub(crate) request_id: RequestId,
@@ -51,33 +51,45 @@ pub(crate) struct Exchange {
 }
 
 impl Exchange {
+    /// Begins with the series of requests that have no route; see [`Exchange::routed`].
     pub(crate) fn begin(
-        worker: &Rc<Worker>,
-        signals: &Arc<Signals>,
-        (series, generation): (RouteSeries, u64),
-        head: Head,
+        connection: &Connection,
+        snapshot: &Snapshot,
+        request: Request<()>,
         started: Nanos,
     ) -> Box<Self> {
-        let mut record = series.record(worker.wall_ms(started), generation);
-        record.method = (&head.method).into();
-        record.proto = head.version.into();
-        worker.telemetry.begin(record.direction);
+        let (worker, signals, seen) = (&connection.worker, &connection.signals, Seen::of(request.headers()));
+        let (wall, direction) = (worker.wall_ms(started), connection.direction());
+        let mut record = snapshot.unmatched(direction).record(wall, snapshot.generation);
+        record.method = request.method().into();
+        record.proto = request.version().into();
+        worker.telemetry.begin(direction);
         signals.in_flight.fetch_add(1, Ordering::Relaxed);
+        let headers = request.headers();
+        let known = connection.trusted && seen.has(Field::RequestId);
+        let request_id = RequestId::of(headers, known, wall, &mut worker.random.borrow_mut());
         Box::new(Self {
             worker: Rc::clone(worker),
             record,
             started,
-            is_grpc: false,
-            uri: head.uri,
-            host: head.host,
-            client: head.client,
-            request_id: head.request_id,
+            is_grpc: seen.has(Field::ContentType) && super::is_grpc(headers.get(header::CONTENT_TYPE)),
+            added: Added::default(),
+            host: host(&request, seen),
+            client: connection.client_ip(headers, seen),
+            request_id,
             detail: "",
             signals: Arc::clone(signals),
             quota: None,
             admitted: Vec::new(),
             finished: false,
+            seen,
+            request,
         })
+    }
+
+    /// It has a route.
+    pub(crate) fn routed(&mut self, series: RouteSeries) {
+        series.name(&mut self.record);
     }
 
     /// Holds what `gates` admitted until the end. Their rules count from `first` in the record.
@@ -117,7 +129,7 @@ impl Exchange {
         self.signals.in_flight.fetch_sub(1, Ordering::Relaxed);
         let detail = Detail {
             method: b"",
-            path: self.uri.path().as_bytes(),
+            path: self.request.uri().path().as_bytes(),
             client: Some(self.client),
             host: self.host.as_ref().map_or(b"", HeaderValue::as_bytes),
             request_id: self.request_id.as_bytes(),
@@ -136,6 +148,13 @@ impl Drop for Exchange {
             let ours = std::thread::panicking();
             self.finish(if ours { Outcome::ProxyInternalError } else { Outcome::ClientCancelled }, now);
         }
+    }
+}
+
+fn host(request: &Request<()>, seen: Seen) -> Option<HeaderValue> {
+    match request.headers().get(header::HOST).filter(|_| seen.has(Field::Host)) {
+        Some(host) => Some(host.clone()),
+        None => HeaderValue::from_str(request.uri().authority()?.as_str()).ok(),
     }
 }
 

@@ -16,9 +16,9 @@ use outrigger_filters::outcome::Outcome;
 use super::exchange::{Exchange, micros};
 use super::inflow::{Progress, RequestBody};
 use crate::failure::Failure;
+use crate::hygiene::hop;
 use crate::telemetry::{Attempt, AttemptSeries, Method, Proto, Retry};
 use crate::timer::Timer;
-use crate::hygiene::hop;
 use crate::upstream::connection::SendResult;
 use crate::upstream::h1::Unanswered;
 use crate::upstream::pool::{Carrier, Lease};
@@ -74,11 +74,11 @@ pub(crate) struct Plan<'a> {
     pub(crate) upgrade: bool,
 }
 
-/// Sends `request`. What is certain not to have been sent is sent once more, on a fresh connection or elsewhere.
+/// Sends the request, with `body`. What is certain not to have been sent is sent once more, on a fresh connection or elsewhere.
 pub(crate) async fn send(
     exchange: &mut Exchange,
     plan: &Plan<'_>,
-    mut request: Request<RequestBody>,
+    mut body: RequestBody,
     progress: Option<&Progress>,
 ) -> Result<Answer, Failure> {
     let mut avoid = None;
@@ -92,8 +92,8 @@ pub(crate) async fn send(
         let fresh = plan.upgrade || (is_retry && avoid.is_none());
         let mut clock = Deadline::begin(exchange, plan, progress, now);
         let tried = match acquire(exchange, plan, &mut clock, fresh, avoid).await {
-            Ok(lease) => once(plan, (lease, request), (&mut attempt, &mut clock)).await,
-            Err((failure, endpoint)) => Err(Missed { failure, request: Some(Box::new(request)), endpoint }),
+            Ok(lease) => once(exchange, plan, (lease, body), (&mut attempt, &mut clock)).await,
+            Err((failure, endpoint)) => Err(Missed { failure, body: Some(body), endpoint }),
         };
         let missed = match tried {
             Ok((response, lease)) => return Ok(Answer { response, lease, attempt }),
@@ -102,10 +102,10 @@ pub(crate) async fn send(
         let now = exchange.worker.now();
         attempt.end(exchange, missed.failure.outcome, now);
         let elsewhere = plan.lane.endpoint_count() > 1 || missed.endpoint.is_none();
-        match missed.request {
+        match missed.body {
             Some(unsent) if !is_retry && missed.failure.may_retry(elsewhere) && now < plan.total_at => {
                 exchange.worker.telemetry.retry(plan.series, Retry::Unsent);
-                request = *unsent;
+                body = unsent;
                 avoid = missed.endpoint;
             }
             _ => return Err(missed.failure),
@@ -116,8 +116,8 @@ pub(crate) async fn send(
 /// A try without an answer.
 struct Missed {
     failure: Failure,
-    /// Given back only if none of it was sent.
-    request: Option<Box<Request<RequestBody>>>,
+    /// Given back only if nothing of the request was sent.
+    body: Option<RequestBody>,
     /// The endpoint that could not be reached; none if it was only a stale connection.
     endpoint: Option<u64>,
 }
@@ -155,28 +155,30 @@ async fn acquire(
 }
 
 async fn once(
+    exchange: &Exchange,
     plan: &Plan<'_>,
-    (mut lease, mut request): (Lease, Request<RequestBody>),
+    (mut lease, body): (Lease, RequestBody),
     (attempt, clock): (&mut Try, &mut Deadline<'_>),
 ) -> Result<(Response<()>, Lease), Missed> {
-    if plan.upgrade && lease.is_h2() {
-        let failure = Failure::unsent(Outcome::HttpUpgradeFailed, "no upgrade over HTTP/2");
-        return Err(Missed { failure, request: None, endpoint: None });
-    }
-    if lease.is_h2() {
-        attempt.proto = Proto::H2;
-        as_http2(&mut request, plan.lane.cluster.tls.is_some());
-    }
+    let missed = |failure| Missed { failure, body: None, endpoint: None };
     clock.sent();
     let result = match &mut lease.carrier {
         Carrier::Own(h1) => {
-            h1.begin(request);
+            if h1.begin(&exchange.request, |out| exchange.write_added(out), body).is_err() {
+                let why = "the length of the body is not what the client says";
+                return Err(missed(Failure::unsent(Outcome::ClientCancelled, why)));
+            }
             clock.head(|cx| h1.poll_head(cx)).await
         }
-        Carrier::Shared(h2, body) => {
+        Carrier::Shared(..) if plan.upgrade => {
+            return Err(missed(Failure::unsent(Outcome::HttpUpgradeFailed, "no upgrade over HTTP/2")));
+        }
+        Carrier::Shared(h2, incoming) => {
+            attempt.proto = Proto::H2;
+            let request = as_http2(exchange, plan.lane.cluster.tls.is_some()).map(|()| body);
             let mut answer = pin!(h2.send(request));
             let sent = clock.head(|cx| answer.as_mut().poll(cx)).await;
-            sent.map(|sent| shared(sent, body, clock.progress))
+            sent.map(|sent| shared(sent, incoming, clock.progress))
         }
         Carrier::Returned => {
             let failure = Failure::unsent(Outcome::ProxyInternalError, "the connection was given back early");
@@ -185,14 +187,12 @@ async fn once(
     };
     match result {
         Ok(Ok(response)) => Ok((response, lease)),
-        Ok(Err(Unanswered::Unsent(request))) => Err(Missed {
+        Ok(Err(Unanswered::Unsent(body))) => Err(Missed {
             failure: Failure::unsent(Outcome::ConnectionTerminated, "the pooled connection was closed"),
-            request: Some(as_http1(request)),
+            body: Some(body),
             endpoint: None,
         }),
-        Ok(Err(Unanswered::Failed(failure))) | Err(failure) => {
-            Err(Missed { failure, request: None, endpoint: None })
-        }
+        Ok(Err(Unanswered::Failed(failure))) | Err(failure) => Err(missed(failure)),
     }
 }
 
@@ -213,7 +213,7 @@ fn shared(
             Ok(Response::from_parts(parts, ()))
         }
         Err(mut error) => Err(match error.take_message() {
-            Some(request) => Unanswered::Unsent(Box::new(request)),
+            Some(request) => Unanswered::Unsent(request.into_body()),
             None => Unanswered::Failed(exchange_failure(&error.into_error(), progress)),
         }),
     }
@@ -226,8 +226,10 @@ fn exchange_failure(error: &hyper::Error, progress: Option<&Progress>) -> Failur
     Failure::of_exchange(error)
 }
 
-/// HTTP/2 has the host in `:authority` and the scheme in `:scheme`.
-fn as_http2(request: &mut Request<RequestBody>, tls: bool) {
+/// The request for HTTP/2, which has the host in `:authority` and the scheme in `:scheme`.
+fn as_http2(exchange: &Exchange, tls: bool) -> Request<()> {
+    let mut request = exchange.request.clone();
+    exchange.insert_added(request.headers_mut());
     let host = request.headers_mut().remove(http::header::HOST);
     let authority = host.and_then(|host| Authority::try_from(host.as_bytes()).ok());
     let mut parts = std::mem::take(request.uri_mut()).into_parts();
@@ -235,21 +237,6 @@ fn as_http2(request: &mut Request<RequestBody>, tls: bool) {
     parts.authority = authority.or_else(|| Some(Authority::from_static("localhost")));
     *request.uri_mut() = http::Uri::from_parts(parts).unwrap_or_default();
     *request.version_mut() = http::Version::HTTP_2;
-}
-
-/// Undoes [`as_http2`] for a retry that may take an HTTP/1.1 connection.
-fn as_http1(mut request: Box<Request<RequestBody>>) -> Box<Request<RequestBody>> {
-    if request.version() == http::Version::HTTP_2 {
-        let mut parts = std::mem::take(request.uri_mut()).into_parts();
-        if let Some(authority) = parts.authority.take()
-            && let Ok(host) = http::HeaderValue::from_str(authority.as_str())
-        {
-            request.headers_mut().insert(http::header::HOST, host);
-        }
-        parts.scheme = None;
-        *request.uri_mut() = http::Uri::from_parts(parts).unwrap_or_default();
-        *request.version_mut() = http::Version::HTTP_11;
-    }
     request
 }
 
@@ -304,10 +291,7 @@ impl<'a> Deadline<'a> {
     }
 
     /// The head of the answer, in time.
-    async fn head<T>(
-        &mut self,
-        mut look: impl FnMut(&mut Context<'_>) -> Poll<T>,
-    ) -> Result<T, Failure> {
+    async fn head<T>(&mut self, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T, Failure> {
         std::future::poll_fn(|cx| match look(cx) {
             Poll::Ready(done) => Poll::Ready(Ok(done)),
             Poll::Pending => self.poll_late(cx).map(Err),

@@ -70,16 +70,7 @@ impl Outflow {
     ) -> Box<Self> {
         let timer = exchange.worker.timer();
         let progress = Some(answered);
-        Box::new(Self {
-            lease,
-            exchange,
-            attempt,
-            timer,
-            limits,
-            outcome,
-            awaits_grpc_status,
-            progress,
-        })
+        Box::new(Self { lease, exchange, attempt, timer, limits, outcome, awaits_grpc_status, progress })
     }
 
     pub(super) fn is_end_stream(&self) -> bool {

@@ -5,7 +5,11 @@ use std::rc::Rc;
 use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
 
 use super::exchange::Exchange;
-use crate::hygiene::{forwarded, trace, via};
+use crate::hygiene::forwarded::{self, PeerHeaders};
+use crate::hygiene::request_id::{RequestId, X_REQUEST_ID};
+use crate::hygiene::seen::Field;
+use crate::hygiene::trace::{self, TRACEPARENT, TraceContext};
+use crate::hygiene::via;
 use crate::respond::{Refusal, quota_headers};
 use crate::server::connection::Connection;
 use crate::upstream::cluster::Cluster;
@@ -13,8 +17,66 @@ use crate::upstream::cluster::Cluster;
 /// Sidecars of ours a request may have passed; more is a loop.
 const MAX_HOPS: usize = 16;
 
-/// Fields set on every request: three about who asked, `Via`, the id, the trace.
-const ADDED: usize = 6;
+/// What every request of a client connection says about the client, in both forms it is needed in.
+pub(crate) struct Introduction {
+    headers: PeerHeaders,
+    fields: HeaderMap,
+    text: Vec<u8>,
+}
+
+impl Introduction {
+    pub(crate) fn new(headers: PeerHeaders, version: Version) -> Rc<Self> {
+        let mut fields = HeaderMap::new();
+        forwarded::set(&mut fields, &headers, None, false);
+        via::add(&mut fields, version);
+        let mut text = Vec::new();
+        for (name, value) in &fields {
+            write_field(&mut text, name.as_str(), value.as_bytes());
+        }
+        Rc::new(Self { headers, fields, text })
+    }
+}
+
+/// Fields a request leaves with that never were in its map: setting them there and reading them again would cost
+/// more than all else that is done about them.
+#[derive(Default)]
+pub(crate) struct Added {
+    /// None if the request's own fields say it, with what a trusted peer said before.
+    introduction: Option<Rc<Introduction>>,
+    trace: Option<TraceContext>,
+}
+
+impl Exchange {
+    /// Writes the added fields as text.
+    pub(crate) fn write_added(&self, out: &mut Vec<u8>) {
+        if let Some(introduction) = &self.added.introduction {
+            out.extend_from_slice(&introduction.text);
+        }
+        if let RequestId::Made(id) = &self.request_id {
+            write_field(out, X_REQUEST_ID.as_str(), id);
+        }
+        if let Some(trace) = self.added.trace {
+            write_field(out, TRACEPARENT.as_str(), &trace.to_text());
+        }
+    }
+
+    /// Sets the added fields in `headers`.
+    pub(crate) fn insert_added(&self, headers: &mut HeaderMap) {
+        if let Some(introduction) = &self.added.introduction {
+            headers.extend(introduction.fields.clone());
+        }
+        self.request_id.set(headers);
+        if let Some(Ok(trace)) = self.added.trace.map(|trace| HeaderValue::from_bytes(&trace.to_text())) {
+            headers.insert(&TRACEPARENT, trace);
+        }
+    }
+}
+
+fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    for part in [name.as_bytes(), b": ", value, b"\r\n"] {
+        out.extend_from_slice(part);
+    }
+}
 
 /// Sets what we say about a request on its way: who asked, which request it is, that we were here.
 ///
@@ -24,40 +86,47 @@ pub(super) fn prepare(
     connection: &Rc<Connection>,
     exchange: &mut Exchange,
     cluster: &Cluster,
-    request: &mut Request<()>,
 ) -> Result<(), Refusal> {
-    let version = request.version();
-    let headers = request.headers_mut();
-    // Grown once for all that is added.
-    headers.reserve(ADDED);
-    if headers.contains_key(header::VIA) && via::own_entries(headers) >= MAX_HOPS {
+    let (seen, version) = (exchange.seen, exchange.request.version());
+    let headers = exchange.request.headers_mut();
+    if seen.has(Field::Via) && via::own_entries(headers) >= MAX_HOPS {
         return Err(Refusal::Loop);
     }
     let own_host = cluster.host_header.as_ref();
     let told_host = own_host.and(exchange.host.as_ref());
-    forwarded::set(headers, &connection.peer_headers, told_host, connection.trusted);
-    via::add(headers, version);
-    identify(connection, exchange, headers);
+    let continues = seen.has(Field::Via) || (connection.trusted && seen.has(Field::Forwarded));
+    if !continues && told_host.is_none() && version != Version::HTTP_10 {
+        exchange.added.introduction = Some(Rc::clone(&connection.introduction));
+    } else {
+        forwarded::set(headers, &connection.introduction.headers, told_host, connection.trusted);
+        via::add(headers, version);
+    }
     if version == Version::HTTP_2 {
         join_cookies(headers);
     }
+    if seen.has(Field::RequestId) && matches!(exchange.request_id, RequestId::Made(_)) {
+        headers.remove(&X_REQUEST_ID);
+    }
     match (own_host, &exchange.host) {
         (Some(host), _) => drop(headers.insert(header::HOST, host.clone())),
-        (None, Some(host)) if !headers.contains_key(header::HOST) => {
-            headers.insert(header::HOST, host.clone());
-        }
+        (None, Some(host)) if !seen.has(Field::Host) => drop(headers.insert(header::HOST, host.clone())),
         // HTTP/1.1 must have one, an empty one if the target has no authority (RFC 9112 §3.2).
         (None, None) => drop(headers.insert(header::HOST, HeaderValue::from_static(""))),
         _ => {}
     }
-    to_origin_form(request);
-    *request.version_mut() = Version::HTTP_11;
+    trace_on(connection, exchange);
+    to_origin_form(&mut exchange.request);
+    *exchange.request.version_mut() = Version::HTTP_11;
     Ok(())
 }
 
-fn identify(connection: &Connection, exchange: &mut Exchange, headers: &mut HeaderMap) {
-    exchange.request_id.set(headers);
-    let (_, own) = trace::enter(headers, &mut connection.worker.random.borrow_mut(), |_| false);
+fn trace_on(connection: &Connection, exchange: &mut Exchange) {
+    let random = &mut connection.worker.random.borrow_mut();
+    let own = match exchange.seen.has(Field::Trace) {
+        true => trace::enter(exchange.request.headers_mut(), random, |_| false).1,
+        false => trace::root(random, |_| false),
+    };
+    exchange.added.trace = Some(own);
     exchange.record.trace_id = own.trace_id;
     exchange.record.span_id = u64::from_be_bytes(own.span_id);
 }

@@ -8,11 +8,11 @@ use std::sync::Arc;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Method, Request, Version, header};
 use outrigger_config::plan::{Discovery, Upstream};
-use outrigger_filters::clock::Nanos;
 
 use super::exchange::Exchange;
-use super::{Place, head_of, routing};
+use super::{Place, routing};
 use crate::hygiene::Malformed;
+use crate::hygiene::seen::{Field, Seen};
 use crate::hygiene::{hop, host, path, untrusted};
 use crate::respond::Refusal;
 use crate::server::connection::{Connection, Door};
@@ -25,41 +25,22 @@ use crate::worker::{Bound, Lane, Local};
 /// Longest path and query accepted.
 const MAX_TARGET: usize = 16 * 1024;
 
-/// A clean request with its route.
-pub(super) struct Found {
-    pub(super) exchange: Box<Exchange>,
-    pub(super) place: Place,
-    /// It asks for a WebSocket.
-    pub(super) upgrade: bool,
-}
-
-/// Checks the request and finds its route. Either way its exchange has begun.
+/// Checks the request and finds its route. True if it asks for a WebSocket.
 pub(super) fn find(
     connection: &Rc<Connection>,
-    request: &mut Request<()>,
-    started: Nanos,
-) -> Result<Found, (Box<Exchange>, Refusal)> {
-    let local = connection.worker.local();
-    let head = head_of(connection, request, started);
-    let located = connection.next_request().map_or(Ok(()), |trouble| Err(Refusal::Trouble(trouble)));
-    let located = located.and_then(|()| clean(connection, request));
-    let located = located.and_then(|upgrade| Ok((upgrade, locate(connection, &local, request)?)));
-    let series = match &located {
-        Ok((_, place)) => place.route.series,
-        Err(_) => local.snapshot.unmatched(connection.direction()),
-    };
-    let series = (series, local.snapshot.generation);
-    let mut exchange = Exchange::begin(&connection.worker, &connection.signals, series, head, started);
-    exchange.is_grpc = super::is_grpc(request.headers().get(header::CONTENT_TYPE));
-    match located {
-        Ok((upgrade, place)) => Ok(Found { exchange, place, upgrade }),
-        Err(refusal) => Err((exchange, refusal)),
-    }
+    local: &Rc<Local>,
+    exchange: &mut Exchange,
+) -> Result<(Place, bool), Refusal> {
+    connection.next_request().map_or(Ok(()), |trouble| Err(Refusal::Trouble(trouble)))?;
+    let upgrade = clean(connection, &mut exchange.request, exchange.seen)?;
+    let place = locate(connection, local, &exchange.request)?;
+    exchange.routed(place.route.series);
+    Ok((place, upgrade))
 }
 
 /// Removes what belongs to the client's connection only, and what it may not claim. True if it asks for an
 /// upgrade that we let through.
-fn clean(connection: &Connection, request: &mut Request<()>) -> Result<bool, Refusal> {
+fn clean(connection: &Connection, request: &mut Request<()>, seen: Seen) -> Result<bool, Refusal> {
     if *request.method() == Method::CONNECT {
         return Err(Refusal::Method);
     }
@@ -67,11 +48,11 @@ fn clean(connection: &Connection, request: &mut Request<()>) -> Result<bool, Ref
     if request.headers().len() > limits.max_headers {
         return Err(Refusal::Trouble(Trouble::Malformed(Malformed::TooManyFields)));
     }
-    let upgrade = is_websocket(request);
+    let upgrade = seen.has(Field::Upgrade) && is_websocket(request);
     let headers = request.headers_mut();
-    hop::strip_request(headers, hop::Keep { te_trailers: true, upgrade }).map_err(Refusal::Fields)?;
+    hop::strip_request(headers, seen, hop::Keep { te_trailers: true, upgrade }).map_err(Refusal::Fields)?;
     if !connection.trusted {
-        untrusted::strip(headers).map_err(Refusal::Fields)?;
+        untrusted::strip(headers, seen).map_err(Refusal::Fields)?;
     }
     Ok(upgrade)
 }

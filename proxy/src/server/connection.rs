@@ -11,7 +11,7 @@ use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use http::{HeaderMap, Method, Request, Response};
+use http::{HeaderMap, Method, Request, Response, Version};
 use hyper::body::Incoming;
 use hyper::server::conn::{http1, http2};
 use hyper::service::service_fn;
@@ -22,8 +22,10 @@ use super::io::{ClientIo, Times};
 use super::signals::{Signals, Trouble};
 use crate::hygiene::forwarded::{self, PeerHeaders};
 use crate::hygiene::guard::{Guard, HeadLimits};
+use crate::hygiene::seen::{Field, Seen};
 use crate::pipeline;
 use crate::pipeline::outflow::ReplyBody;
+use crate::pipeline::outgoing::Introduction;
 use crate::respond;
 use crate::upstream::stream::Stream;
 use crate::worker::{LocalExecutor, Worker};
@@ -66,7 +68,7 @@ pub(crate) struct Connection {
     pub(crate) peer: IpAddr,
     /// Its forwarding, priority and identity headers are believed.
     pub(crate) trusted: bool,
-    pub(crate) peer_headers: PeerHeaders,
+    pub(crate) introduction: Rc<Introduction>,
     /// From its certificate.
     pub(crate) spiffe_id: Option<String>,
     pub(crate) signals: Arc<Signals>,
@@ -83,12 +85,13 @@ impl Connection {
         is_h2: bool,
     ) -> Rc<Self> {
         let scheme = if tls.is_some() { forwarded::Scheme::Https } else { forwarded::Scheme::Http };
+        let version = if is_h2 { Version::HTTP_2 } else { Version::HTTP_11 };
         Rc::new(Self {
             worker: Rc::clone(worker),
             door,
             peer,
             trusted: worker.shared.trust.contains(peer),
-            peer_headers: PeerHeaders::new(peer, scheme),
+            introduction: Introduction::new(PeerHeaders::new(peer, scheme), version),
             spiffe_id: tls.flatten(),
             signals: Arc::default(),
             is_h2,
@@ -117,8 +120,8 @@ impl Connection {
         Resume(Arc::clone(&self.signals))
     }
 
-    pub(crate) fn client_ip(&self, headers: &HeaderMap) -> IpAddr {
-        if self.trusted {
+    pub(crate) fn client_ip(&self, headers: &HeaderMap, seen: Seen) -> IpAddr {
+        if self.trusted && seen.has(Field::Forwarded) {
             forwarded::client_ip(self.peer, headers, &self.worker.shared.trust)
         } else {
             self.peer

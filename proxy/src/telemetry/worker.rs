@@ -61,15 +61,16 @@ impl RouteSeries {
     /// A record of a request on this route that has not been classified: everything else is for the caller to set.
     #[must_use]
     pub fn record(&self, start_ms: u64, generation: u64) -> Record {
-        Record {
-            start_ms,
-            generation,
-            route: self.route,
-            dependency: self.dependency,
-            rules: self.rules,
-            direction: self.direction,
-            ..Record::default()
-        }
+        let mut record = Record { start_ms, generation, direction: self.direction, ..Record::default() };
+        self.name(&mut record);
+        record
+    }
+
+    /// Says in `record` which route it is of; the direction is known already.
+    pub fn name(&self, record: &mut Record) {
+        record.route = self.route;
+        record.dependency = self.dependency;
+        record.rules = self.rules;
     }
 }
 

@@ -37,6 +37,8 @@ use crate::pipeline::inflow::RequestBody;
 use decode::{Framing, Step};
 use encode::Output;
 
+pub(crate) use encode::WrongLength;
+
 /// Read at once: at first, and at most if more is certain to come.
 const READ: usize = 8 * 1024;
 const MAX_READ: usize = 64 * 1024;
@@ -47,7 +49,7 @@ const MAX_INTERIM: usize = 32;
 /// Why a request got no answer on this connection.
 pub(crate) enum Unanswered {
     /// Not a byte of it has left: it can be sent elsewhere.
-    Unsent(Box<Request<RequestBody>>),
+    Unsent(RequestBody),
     Failed(Failure),
 }
 
@@ -77,12 +79,11 @@ pub(crate) struct H1 {
 }
 
 /// The request on its way out.
-#[derive(Default)]
 struct Sending {
     /// None once all of it is written.
-    request: Option<Request<RequestBody>>,
+    body: Option<RequestBody>,
     output: Output,
-    framing: Option<encode::Framing>,
+    framing: encode::Framing,
     /// Encoded to its end.
     encoded: bool,
     /// Something of it has left: the upstream may have seen it.
@@ -93,7 +94,7 @@ impl H1 {
     pub(crate) fn new(stream: Stream, held: (Slot, Counted)) -> Self {
         Self {
             stream,
-            sending: Sending::default(),
+            sending: Sending::nothing(),
             input: BytesMut::new(),
             read: READ,
             answer: Some(Framing::NONE),
@@ -115,7 +116,7 @@ impl H1 {
 
     /// Both messages have passed whole, with nothing behind them, and the endpoint goes on.
     pub(crate) fn is_complete(&self) -> bool {
-        self.keeps && self.sending.request.is_none() && self.is_end_stream() && self.input.is_empty()
+        self.keeps && self.sending.body.is_none() && self.is_end_stream() && self.input.is_empty()
     }
 
     /// Gives back memory that an idle connection does not need.
@@ -125,12 +126,28 @@ impl H1 {
         }
     }
 
-    /// Takes up `request`; its fields are what is sent, but for the transfer coding. [`H1::poll_head`] sends it.
-    pub(crate) fn begin(&mut self, request: Request<RequestBody>) {
+    /// Takes up a request; [`H1::poll_head`] sends it. Its fields are what is sent, and behind them what `more`
+    /// writes; the framing of a body whose length is not among them is added.
+    pub(crate) fn begin(
+        &mut self,
+        request: &Request<()>,
+        more: impl FnOnce(&mut Vec<u8>),
+        body: RequestBody,
+    ) -> Result<(), WrongLength> {
         self.to_head = *request.method() == Method::HEAD;
         self.answer = None;
         self.interim = 0;
-        self.sending.begin(request);
+        let has_body = !body.is_end_stream();
+        self.sending.framing = self.sending.output.head(request, more, has_body)?;
+        (self.sending.encoded, self.sending.left) = (false, false);
+        self.sending.body = Some(body);
+        Ok(())
+    }
+
+    /// Memory for the fields of the next answer.
+    pub(crate) fn recycle(&mut self, mut headers: HeaderMap) {
+        headers.clear();
+        self.headers = headers;
     }
 
     /// Sends, and waits for the head of the answer.
@@ -160,7 +177,7 @@ impl H1 {
         &mut self,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BrokenOff>>> {
-        if self.sending.request.is_some() && self.poll_send(cx).is_err() {
+        if self.sending.body.is_some() && self.poll_send(cx).is_err() {
             // What counts from now on is the answer.
             self.deafen();
         }
@@ -220,7 +237,7 @@ impl H1 {
 
     /// Sends what can be sent now. What cannot is no error: the task is woken when it can.
     fn poll_send(&mut self, cx: &mut Context<'_>) -> Result<(), Trouble> {
-        while self.sending.request.is_some() {
+        while self.sending.body.is_some() {
             let fed = self.sending.feed(cx)?;
             match self.poll_write(cx) {
                 Poll::Pending => return Ok(()),
@@ -229,7 +246,7 @@ impl H1 {
                 Poll::Ready(Ok(())) => match fed {
                     Fed::Frame => {}
                     Fed::Nothing => return Ok(()),
-                    Fed::All => self.sending.request = None,
+                    Fed::All => self.sending.body = None,
                 },
             }
         }
@@ -248,13 +265,7 @@ impl H1 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
             output.advance(written);
-            if !std::mem::replace(&mut self.sending.left, true)
-                && let Some(request) = &mut self.sending.request
-            {
-                // It cannot be taken back any more, and its map is of use for the answer.
-                self.headers = std::mem::take(request.headers_mut());
-                self.headers.clear();
-            }
+            self.sending.left = true;
         }
         Pin::new(&mut self.stream).poll_flush(cx)
     }
@@ -262,7 +273,7 @@ impl H1 {
     /// The rest of the request goes nowhere.
     fn deafen(&mut self) {
         self.keeps = false;
-        self.sending.request = None;
+        self.sending.body = None;
         self.sending.output.clear();
     }
 
@@ -290,7 +301,7 @@ impl H1 {
                 detail: "the client broke off its request",
             }),
             Trouble::Io(error) => match self.sending.take_back() {
-                Some(request) => Unanswered::Unsent(request),
+                Some(body) => Unanswered::Unsent(body),
                 None => Unanswered::Failed(Failure { sent, ..Failure::of_stream(&error) }),
             },
         }
@@ -298,23 +309,23 @@ impl H1 {
 }
 
 impl Sending {
-    fn begin(&mut self, request: Request<RequestBody>) {
-        self.output.clear();
-        self.request = Some(request);
-        (self.framing, self.encoded, self.left) = (None, false, false);
+    fn nothing() -> Self {
+        Self {
+            body: None,
+            output: Output::default(),
+            framing: encode::Framing::Length(0),
+            encoded: true,
+            left: false,
+        }
     }
 
     /// Puts the next piece of the request into the output, unless one is still there.
     fn feed(&mut self, cx: &mut Context<'_>) -> Result<Fed, Trouble> {
-        let Self { request: Some(request), output, framing, encoded, .. } = self else { return Ok(Fed::All) };
+        let Self { body: Some(body), output, framing, encoded, .. } = self else { return Ok(Fed::All) };
         if *encoded || output.holds_data() {
             return Ok(if *encoded { Fed::All } else { Fed::Frame });
         }
-        let framing = match framing {
-            Some(framing) => framing,
-            None => framing.insert(output.head(request, !request.body().is_end_stream())?),
-        };
-        let trailers = match Pin::new(request.body_mut()).poll_frame(cx) {
+        let trailers = match Pin::new(body).poll_frame(cx) {
             Poll::Pending => return Ok(Fed::Nothing),
             Poll::Ready(Some(Err(_))) => return Err(Trouble::Client),
             Poll::Ready(None) => None,
@@ -331,11 +342,11 @@ impl Sending {
         Ok(Fed::All)
     }
 
-    /// The request as it was, if nothing of it has left.
-    fn take_back(&mut self) -> Option<Box<Request<RequestBody>>> {
-        let mut request = self.request.take_if(|_| !self.left)?;
-        request.body_mut().put_back(self.output.take_data());
-        Some(Box::new(request))
+    /// The body as it was, if nothing of the request has left.
+    fn take_back(&mut self) -> Option<RequestBody> {
+        let mut body = self.body.take_if(|_| !self.left)?;
+        body.put_back(self.output.take_data());
+        Some(body)
     }
 }
 
@@ -367,8 +378,8 @@ impl Trouble {
     }
 }
 
-impl From<encode::WrongLength> for Trouble {
-    fn from(_: encode::WrongLength) -> Self {
+impl From<WrongLength> for Trouble {
+    fn from(_: WrongLength) -> Self {
         Self::Client
     }
 }

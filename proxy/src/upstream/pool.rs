@@ -12,6 +12,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use outrigger_filters::clock::Nanos;
@@ -285,10 +286,6 @@ impl Lease {
         Self { carrier: Carrier::Shared(h2, None), pool: Rc::clone(pool), _counted: counted }
     }
 
-    pub(crate) const fn is_h2(&self) -> bool {
-        matches!(self.carrier, Carrier::Shared(..))
-    }
-
     /// The next piece of the answer's body.
     pub(crate) fn poll_frame(
         &mut self,
@@ -317,6 +314,13 @@ impl Lease {
             Carrier::Own(h1) => h1.size_hint(),
             Carrier::Shared(_, Some(body)) => body.size_hint(),
             Carrier::Shared(_, None) | Carrier::Returned => SizeHint::with_exact(0),
+        }
+    }
+
+    /// Memory that the next answer on this connection may use.
+    pub(crate) fn recycle(&mut self, headers: HeaderMap) {
+        if let Carrier::Own(h1) = &mut self.carrier {
+            h1.recycle(headers);
         }
     }
 

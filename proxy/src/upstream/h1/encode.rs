@@ -18,7 +18,7 @@ pub(super) enum Framing {
 
 /// The body is longer or shorter than its head says; nothing right can be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct WrongLength;
+pub(crate) struct WrongLength;
 
 /// Bytes on their way out.
 #[derive(Debug, Default)]
@@ -30,8 +30,13 @@ pub(super) struct Output {
 }
 
 impl Output {
-    /// Begins a request; its fields stand as they are to be sent. `has_body`: frames will follow.
-    pub(super) fn head<B>(&mut self, request: &Request<B>, has_body: bool) -> Result<Framing, WrongLength> {
+    /// Begins a request; its fields stand as they are to be sent, `more` writes others. `has_body`: frames follow.
+    pub(super) fn head(
+        &mut self,
+        request: &Request<()>,
+        more: impl FnOnce(&mut Vec<u8>),
+        has_body: bool,
+    ) -> Result<Framing, WrongLength> {
         self.clear();
         let out = &mut self.before;
         out.extend_from_slice(request.method().as_str().as_bytes());
@@ -46,6 +51,7 @@ impl Output {
             }
             field(out, name.as_str(), value.as_bytes());
         }
+        more(out);
         let framing = match length {
             Some(length) => Framing::Length(number(length.as_bytes()).ok_or(WrongLength)?),
             None if has_body => {
@@ -173,12 +179,13 @@ mod tests {
     /// What is on the wire after all of `frames`, and then `trailers`.
     fn wire(request: &Request<()>, frames: &[&'static str], trailers: Option<&HeaderMap>) -> String {
         let mut output = Output::default();
-        let mut framing = output.head(request, true).unwrap();
+        let mut framing = output.head(request, |_| (), true).unwrap();
         let mut wire = Vec::new();
         let mut drain = |output: &mut Output| {
             while !output.is_empty() {
                 // Two bytes at a time, so that every border is crossed.
-                let bytes: Vec<u8> = output.slices().iter().flat_map(|slice| slice.to_vec()).take(2).collect();
+                let bytes: Vec<u8> =
+                    output.slices().iter().flat_map(|slice| slice.to_vec()).take(2).collect();
                 output.advance(bytes.len());
                 wire.extend(bytes);
             }
@@ -210,18 +217,22 @@ mod tests {
     #[test]
     fn says_nothing_of_a_body_that_is_not_there() {
         let mut output = Output::default();
-        assert_eq!(output.head(&request(&[("host", "a")]), false), Ok(Framing::Length(0)));
+        assert_eq!(output.head(&request(&[("host", "a")]), |_| (), false), Ok(Framing::Length(0)));
         assert_eq!(output.single(), Some(&b"POST /a?b=c HTTP/1.1\r\nhost: a\r\n\r\n"[..]));
     }
 
     #[test]
     fn never_sends_more_or_less_than_the_head_says() {
         let mut output = Output::default();
-        let mut framing = output.head(&request(&[("content-length", "3")]), true).unwrap();
+        let mut framing = output.head(&request(&[("content-length", "3")]), |_| (), true).unwrap();
         assert_eq!(output.data(&mut framing, Bytes::from_static(b"four")), Err(WrongLength));
         assert_eq!(output.end(&framing, None), Err(WrongLength));
         for bad in ["", "+3", "3, 3", "99999999999999999999"] {
-            assert_eq!(output.head(&request(&[("content-length", bad)]), true), Err(WrongLength), "{bad}");
+            assert_eq!(
+                output.head(&request(&[("content-length", bad)]), |_| (), true),
+                Err(WrongLength),
+                "{bad}"
+            );
         }
     }
 }

@@ -48,11 +48,8 @@ pub(super) fn parse(
 ) -> Result<Option<Head>, Bad> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut found = httparse::Response::new(&mut []);
-    let parsed = httparse::ParserConfig::default().parse_response_with_uninit_headers(
-        &mut found,
-        buf,
-        &mut fields,
-    );
+    let parsed =
+        httparse::ParserConfig::default().parse_response_with_uninit_headers(&mut found, buf, &mut fields);
     let length = match parsed {
         Ok(httparse::Status::Complete(length)) if length <= MAX_BYTES => length,
         Ok(httparse::Status::Partial) if buf.len() <= MAX_BYTES => return Ok(None),
@@ -175,7 +172,10 @@ mod tests {
         }
         let mut buf = BytesMut::from(wire);
         let head = parse(&mut buf, &mut Places::new(), &mut HeaderMap::new(), false).unwrap().unwrap();
-        assert_eq!((head.response.status(), head.framing, head.keeps), (StatusCode::OK, Framing::Length(2), true));
+        assert_eq!(
+            (head.response.status(), head.framing, head.keeps),
+            (StatusCode::OK, Framing::Length(2), true)
+        );
         assert_eq!((&head.response.headers()["x-b"], &buf[..]), (&HeaderValue::from_static("c"), &b"ok"[..]));
     }
 
@@ -207,7 +207,8 @@ mod tests {
             ("1.0", "x", false),
             ("1.0", "Keep-Alive", true),
         ] {
-            let wire = format!("HTTP/{version} 200 OK\r\nconnection: {connection}\r\ncontent-length: 0\r\n\r\n");
+            let wire =
+                format!("HTTP/{version} 200 OK\r\nconnection: {connection}\r\ncontent-length: 0\r\n\r\n");
             assert_eq!(read(&wire, false).unwrap().unwrap().keeps, keeps, "{version} {connection}");
         }
     }
@@ -227,12 +228,17 @@ mod tests {
             let wire = format!("HTTP/1.1 200 OK\r\n{fields}\r\n");
             assert_eq!(read(&wire, false).unwrap_err(), AMBIGUOUS, "{fields}");
         }
-        assert_eq!(read("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", false).unwrap_err(), AMBIGUOUS);
+        assert_eq!(
+            read("HTTP/1.0 200 OK\r\ntransfer-encoding: chunked\r\n\r\n", false).unwrap_err(),
+            AMBIGUOUS
+        );
     }
 
     #[test]
     fn refuses_what_is_not_http_or_too_large() {
-        for wire in ["SSH-2.0-x\r\n", "HTTP/1.1 200 OK\r\n folded\r\n\r\n", "HTTP/1.1 200 OK\r\na b: c\r\n\r\n"] {
+        for wire in
+            ["SSH-2.0-x\r\n", "HTTP/1.1 200 OK\r\n folded\r\n\r\n", "HTTP/1.1 200 OK\r\na b: c\r\n\r\n"]
+        {
             assert_eq!(read(wire, false).unwrap_err(), NOT_HTTP, "{wire}");
         }
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "a: b\r\n".repeat(MAX_FIELDS + 1));
