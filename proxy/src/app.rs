@@ -14,7 +14,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use outrigger_config::sidecar::{Admin, Sidecar};
 use outrigger_config::{Diagnostics, LoadError};
 use outrigger_filters::clock::{Clock, SystemClock};
@@ -31,7 +30,7 @@ use crate::server::accept::{Acceptor, Command, Handle, work};
 use crate::server::connection::Door;
 use crate::server::listener;
 use crate::server::tls::ServerTls;
-use crate::snapshot::{Resources, Snapshot};
+use crate::snapshot::{Live, Resources, Snapshot};
 use crate::telemetry::{Direction, Telemetry, log};
 use crate::upstream::cluster::Clusters;
 use crate::upstream::dns::Names;
@@ -134,7 +133,7 @@ fn share(
         clock: SystemClock::start(),
         trust: Trust::new(networks),
         resources,
-        live: ArcSwap::from_pointee(nothing),
+        live: Live::new(nothing),
         names: Names::new(handle).map_err(other("cannot read the resolver configuration"))?,
         self_token: format!("self-{:032x}", crate::hygiene::random::Random::from_os().next_u128()),
         connections: AtomicUsize::new(0),

@@ -73,7 +73,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
         }
     };
     match run(&connection, &mut exchange, &place, body, upgrade).await {
-        Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
+        Ok(Reached::Reply(answer)) => reply(exchange, &place.route, answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
         Err((stop, body)) => {
             let uninvited = waits && body.is_some();
@@ -100,7 +100,7 @@ pub(crate) struct Place {
 
 /// What became of a request that was sent.
 enum Reached {
-    Reply(Box<forward::Answer>),
+    Reply(forward::Answer),
     Switched(Box<tunnel::Switch>),
 }
 
@@ -154,7 +154,7 @@ async fn run(
                 Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
-        _ => Ok(Reached::Reply(Box::new(answer))),
+        _ => Ok(Reached::Reply(answer)),
     }
 }
 

@@ -7,7 +7,9 @@
 use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use arc_swap::ArcSwap;
 use outrigger_config::plan::{
     Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream,
 };
@@ -49,6 +51,35 @@ pub(crate) struct Snapshot {
     /// Serves unknown hosts, if they may pass; each gets a cluster of its own when it is first called.
     pub(crate) pass: Option<Side>,
     pub(crate) unmatched: [RouteSeries; 2],
+}
+
+/// The policy in force: the only place a policy is swapped.
+///
+/// Its number changes with it, so that whoever has one can see in a glance whether it is still the one: a look at
+/// the pointer itself costs several times as much.
+pub(crate) struct Live {
+    snapshot: ArcSwap<Snapshot>,
+    number: AtomicU64,
+}
+
+impl Live {
+    pub(crate) fn new(first: Snapshot) -> Self {
+        Self { snapshot: ArcSwap::from_pointee(first), number: AtomicU64::new(0) }
+    }
+
+    pub(crate) fn store(&self, snapshot: Arc<Snapshot>) {
+        self.snapshot.store(snapshot);
+        self.number.fetch_add(1, Ordering::Release);
+    }
+
+    pub(crate) fn load(&self) -> Arc<Snapshot> {
+        self.snapshot.load_full()
+    }
+
+    /// Ask before [`Live::load`]: what is loaded is at least as new.
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
+    }
 }
 
 /// The app or one dependency.

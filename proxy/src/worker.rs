@@ -12,7 +12,6 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::Waker;
 use std::time::Duration;
 
-use arc_swap::ArcSwap;
 use outrigger_config::sidecar::Sidecar;
 use outrigger_filters::clock::{Clock, Nanos, SystemClock, wall_now};
 
@@ -20,10 +19,10 @@ use crate::hygiene::network::Trust;
 use crate::hygiene::random::Random;
 use crate::pipeline::outflow::Outflow;
 use crate::pipeline::parked::{self, Parked, Parking};
-use crate::snapshot::{Resources, Side, Snapshot};
+use crate::snapshot::{Live, Resources, Side, Snapshot};
 use crate::telemetry;
 use crate::timer::{Timer, Timers};
-use crate::upstream::cluster::{Cluster, Endpoints};
+use crate::upstream::cluster::Cluster;
 use crate::upstream::dns::Names;
 use crate::upstream::pool::{Bounds, EndpointPool};
 
@@ -33,8 +32,7 @@ pub(crate) struct Shared {
     pub(crate) clock: SystemClock,
     pub(crate) trust: Trust,
     pub(crate) resources: Resources,
-    /// The policy in force: the only place a policy is swapped.
-    pub(crate) live: ArcSwap<Snapshot>,
+    pub(crate) live: Live,
     pub(crate) names: Names,
     /// By which the process knows its own requests.
     pub(crate) self_token: String,
@@ -78,6 +76,7 @@ pub(crate) struct Worker {
 
 /// A snapshot as this worker uses it.
 pub(crate) struct Local {
+    number: u64,
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) inbound: Rc<Bound>,
     pub(crate) dependencies: Vec<Rc<Bound>>,
@@ -101,7 +100,8 @@ impl Bound {
 /// This worker's pools for one cluster.
 pub(crate) struct Lane {
     pub(crate) cluster: Arc<Cluster>,
-    seen: RefCell<(Arc<Endpoints>, Vec<Rc<EndpointPool>>)>,
+    /// The pools of the endpoints, and of which change of theirs.
+    seen: RefCell<(Option<u64>, Vec<Rc<EndpointPool>>)>,
     next: Cell<usize>,
 }
 
@@ -115,7 +115,7 @@ struct Connections {
 impl Worker {
     pub(crate) fn new(shared: &Arc<Shared>, telemetry: telemetry::Worker) -> Rc<Self> {
         let clock = shared.clock;
-        let snapshot = shared.live.load_full();
+        let (number, snapshot) = (shared.live.number(), shared.live.load());
         let worker = Rc::new(Self {
             shared: Arc::clone(shared),
             clock,
@@ -123,6 +123,7 @@ impl Worker {
             random: RefCell::new(Random::from_os()),
             timers: Timers::new(clock),
             local: RefCell::new(Rc::new(Local {
+                number,
                 inbound: Rc::new(Bound { snapshot: Arc::clone(&snapshot), at: None, lane: None }),
                 snapshot: Arc::clone(&snapshot),
                 dependencies: Vec::new(),
@@ -134,19 +135,20 @@ impl Worker {
             parking: RefCell::default(),
         });
         worker.set_wall();
-        *worker.local.borrow_mut() = worker.take_over(snapshot);
+        *worker.local.borrow_mut() = worker.take_over(number, snapshot);
         worker
     }
 
     /// The policy in force. One look a request, so a request sees one policy.
     pub(crate) fn local(&self) -> Rc<Local> {
+        let number = self.shared.live.number();
         {
-            let (known, live) = (self.local.borrow(), self.shared.live.load());
-            if Arc::ptr_eq(&known.snapshot, &live) {
+            let known = self.local.borrow();
+            if known.number == number {
                 return Rc::clone(&known);
             }
         }
-        let local = self.take_over(self.shared.live.load_full());
+        let local = self.take_over(number, self.shared.live.load());
         *self.local.borrow_mut() = Rc::clone(&local);
         local
     }
@@ -233,7 +235,7 @@ impl Worker {
         self.wall_base.set(wall.wrapping_sub(self.now().0 / 1_000_000));
     }
 
-    fn take_over(&self, snapshot: Arc<Snapshot>) -> Rc<Local> {
+    fn take_over(&self, number: u64, snapshot: Arc<Snapshot>) -> Rc<Local> {
         let bound = |at: Option<usize>, side: &Side| {
             let lane = side.cluster.as_ref().map(|cluster| Rc::new(Lane::new(Arc::clone(cluster))));
             Rc::new(Bound { snapshot: Arc::clone(&snapshot), at, lane })
@@ -241,7 +243,7 @@ impl Worker {
         let inbound = bound(None, &snapshot.inbound);
         let dependencies = snapshot.dependencies.iter().enumerate();
         let dependencies = dependencies.map(|(at, side)| bound(Some(at), side)).collect();
-        Rc::new(Local { snapshot, inbound, dependencies })
+        Rc::new(Local { number, snapshot, inbound, dependencies })
     }
 
     fn pool(
@@ -305,11 +307,12 @@ impl Lane {
     }
 
     fn refresh(&self, worker: &Worker) {
-        let endpoints = self.cluster.endpoints();
-        if Arc::ptr_eq(&self.seen.borrow().0, &endpoints) {
+        let number = self.cluster.number();
+        if self.seen.borrow().0 == Some(number) {
             return;
         }
+        let endpoints = self.cluster.endpoints();
         let pools = endpoints.iter().map(|endpoint| worker.pool(endpoint, &self.cluster)).collect();
-        *self.seen.borrow_mut() = (Arc::clone(&endpoints), pools);
+        *self.seen.borrow_mut() = (Some(number), pools);
     }
 }

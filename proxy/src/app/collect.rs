@@ -18,7 +18,7 @@ pub(super) struct Collector {
 
 impl Collect for Collector {
     fn collect(&self, out: &mut Exposition) {
-        let snapshot = self.shared.live.load_full();
+        let snapshot = self.shared.live.load();
         let mut chains = Chains::default();
         for side in snapshot.sides() {
             let owner = if side.name.is_empty() { "inbound" } else { &*side.name };

@@ -65,7 +65,7 @@ async fn self_request(address: SocketAddr, token: &str) -> Option<()> {
 
 /// Whether the app answers 2xx at the path the policy names; true if it names none.
 async fn app(shared: &Shared) -> bool {
-    let snapshot = shared.live.load_full();
+    let snapshot = shared.live.load();
     let Some(path) = &snapshot.readiness else { return true };
     let Some(cluster) = &snapshot.inbound.cluster else { return false };
     let Some(endpoint) = cluster.endpoints().first().map(Arc::clone) else { return false };

@@ -37,7 +37,7 @@ impl AdminView for View {
     }
 
     fn dependencies(&self) -> Value {
-        let snapshot = self.shared.live.load_full();
+        let snapshot = self.shared.live.load();
         let dependencies: Vec<Value> = snapshot.dependencies.iter().map(dependency).collect();
         let app = snapshot.inbound.cluster.as_ref().map(|_| endpoints(&snapshot.inbound));
         json!({ "dependencies": dependencies, "app": { "endpoints": app } })

@@ -7,7 +7,6 @@
 use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use http::{HeaderValue, Request, header};
 use outrigger_filters::chain::{Admitted, Chain};
@@ -19,7 +18,6 @@ use super::outgoing::Added;
 use crate::hygiene::request_id::RequestId;
 use crate::hygiene::seen::{Field, Seen};
 use crate::server::connection::Connection;
-use crate::server::signals::Signals;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Detail, Flags, Record, RouteSeries};
 use crate::worker::Worker;
@@ -42,7 +40,7 @@ pub(crate) struct Exchange {
     pub(crate) request_id: RequestId,
     /// For the log: why, where the outcome alone does not say.
     pub(crate) detail: &'static str,
-    signals: Arc<Signals>,
+    connection: Rc<Connection>,
     /// What the caller may be told about the quota nearest its end.
     pub(crate) quota: Option<(Arc<Chain>, Quota)>,
     /// Of chains with filters that wait to hear of the end.
@@ -53,18 +51,18 @@ pub(crate) struct Exchange {
 impl Exchange {
     /// Begins with the series of requests that have no route; see [`Exchange::routed`].
     pub(crate) fn begin(
-        connection: &Connection,
+        connection: &Rc<Connection>,
         snapshot: &Snapshot,
         request: Request<()>,
         started: Nanos,
     ) -> Box<Self> {
-        let (worker, signals, seen) = (&connection.worker, &connection.signals, Seen::of(request.headers()));
+        let (worker, seen) = (&connection.worker, Seen::of(request.headers()));
         let (wall, direction) = (worker.wall_ms(started), connection.direction());
         let mut record = snapshot.unmatched(direction).record(wall, snapshot.generation);
         record.method = request.method().into();
         record.proto = request.version().into();
         worker.telemetry.begin(direction);
-        signals.in_flight.fetch_add(1, Ordering::Relaxed);
+        connection.signals.begin();
         let headers = request.headers();
         let known = connection.trusted && seen.has(Field::RequestId);
         let request_id = RequestId::of(headers, known, wall, &mut worker.random.borrow_mut());
@@ -78,7 +76,7 @@ impl Exchange {
             client: connection.client_ip(headers, seen),
             request_id,
             detail: "",
-            signals: Arc::clone(signals),
+            connection: Rc::clone(connection),
             quota: None,
             admitted: Vec::new(),
             finished: false,
@@ -126,7 +124,7 @@ impl Exchange {
         for admitted in self.admitted.drain(..).rev() {
             admitted.settle(outcome, now);
         }
-        self.signals.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.connection.signals.end(now);
         let detail = Detail {
             method: b"",
             path: self.request.uri().path().as_bytes(),

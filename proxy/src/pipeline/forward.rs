@@ -132,12 +132,14 @@ async fn acquire(
 ) -> Result<Lease, (Failure, Option<u64>)> {
     let worker = Rc::clone(&exchange.worker);
     let now = clock.began;
-    if plan.lane.cluster.endpoints().is_empty() {
+    let mut chosen = plan.lane.choose(&worker, avoid);
+    if chosen.is_none() && plan.lane.endpoint_count() == 0 {
         let resolved = Box::pin(plan.lane.cluster.wait_resolved());
         let timeout = || Failure::unsent(Outcome::DnsTimeout, "the name was not resolved in time");
         clock.connecting(resolved, timeout).await.map_err(|failure| (failure, None))?;
+        chosen = plan.lane.choose(&worker, avoid);
     }
-    let Some(pool) = plan.lane.choose(&worker, avoid) else {
+    let Some(pool) = chosen else {
         let failure = Failure::unsent(plan.lane.cluster.trouble(), "there is no endpoint");
         return Err((failure, None));
     };

@@ -39,6 +39,8 @@ pub(crate) struct Outflow {
     /// A gRPC answer whose status is still to come in the trailers.
     awaits_grpc_status: bool,
     progress: Option<Nanos>,
+    /// When the head came, until something has to be waited for.
+    at_once: Option<Nanos>,
 }
 
 /// When a body has taken too long.
@@ -70,7 +72,17 @@ impl Outflow {
     ) -> Box<Self> {
         let timer = exchange.worker.timer();
         let progress = Some(answered);
-        Box::new(Self { lease, exchange, attempt, timer, limits, outcome, awaits_grpc_status, progress })
+        Box::new(Self {
+            lease,
+            exchange,
+            attempt,
+            timer,
+            limits,
+            outcome,
+            awaits_grpc_status,
+            progress,
+            at_once: progress,
+        })
     }
 
     pub(super) fn is_end_stream(&self) -> bool {
@@ -108,7 +120,10 @@ impl Outflow {
                 self.complete();
                 Poll::Ready(None)
             }
-            Poll::Pending => self.poll_late(cx).map(|broken| Some(Err(broken))),
+            Poll::Pending => {
+                self.at_once = None;
+                self.poll_late(cx).map(|broken| Some(Err(broken)))
+            }
         }
     }
 
@@ -116,7 +131,10 @@ impl Outflow {
         if let Some(data) = frame.data_ref() {
             let bytes = &mut self.exchange.record.bytes_out;
             *bytes = bytes.saturating_add(data.len() as u64);
-            self.progress = None;
+            if !self.lease.is_end_stream() {
+                // The client may take its time over this.
+                (self.progress, self.at_once) = (None, None);
+            }
         } else if let Some(trailers) = frame.trailers_ref()
             && let Some(outcome) = grpc_outcome(trailers)
             && std::mem::take(&mut self.awaits_grpc_status)
@@ -156,7 +174,8 @@ impl Outflow {
     }
 
     fn end(&mut self, outcome: Outcome) -> Nanos {
-        let now = self.exchange.worker.now();
+        // If nothing had to be waited for since the head, next to no time has passed.
+        let now = self.at_once.take().unwrap_or_else(|| self.exchange.worker.now());
         self.attempt.end(&self.exchange, outcome, now);
         self.exchange.finish(outcome, now);
         now

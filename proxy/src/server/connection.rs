@@ -201,12 +201,11 @@ async fn answer(
     connection: Rc<Connection>,
     request: Request<Incoming>,
 ) -> Result<Response<ReplyBody>, Infallible> {
-    let shared = Arc::clone(&connection.worker.shared);
-    let mut serving = pin!(pipeline::serve(connection, request));
+    let mut serving = pin!(pipeline::serve(Rc::clone(&connection), request));
     let response = std::future::poll_fn(move |cx| {
         let polled = std::panic::catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx)));
         polled.unwrap_or_else(|_| {
-            shared.resources.telemetry.process().panics.add(1);
+            connection.worker.shared.resources.telemetry.process().panics.add(1);
             Poll::Ready(respond::panicked())
         })
     })
@@ -265,7 +264,7 @@ async fn drive<C: Future>(
         }
         watch.register(cx);
         let Some(limit) = idle else { return Poll::Pending };
-        if connection.signals.in_flight.load(Ordering::Relaxed) > 0 {
+        if connection.signals.in_flight() > 0 {
             idle_since = None;
             return Poll::Pending;
         }

@@ -8,7 +8,6 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -25,6 +24,9 @@ use crate::upstream::stream::Stream;
 const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: malformed\r\nconnection: close\r\n\r\n";
 /// A client that cannot take this many bytes in a [`Times::write`] has stopped reading (240 B/s over 30 s).
 const MIN_WRITTEN: usize = 7200;
+
+/// Answers up to this size are written in one piece.
+const SMALL: usize = 1024;
 
 /// How long each kind of waiting may last.
 #[derive(Clone, Copy, Debug)]
@@ -197,7 +199,7 @@ impl ClientIo {
         let Some(guard) = &self.guard else { return Poll::Pending };
         let wait = if guard.in_head() {
             Wait::Head
-        } else if guard.between_messages() && self.signals.in_flight.load(Ordering::Relaxed) == 0 {
+        } else if guard.between_messages() && self.signals.in_flight() == 0 {
             Wait::Idle
         } else {
             self.waiting_since = None;
@@ -205,7 +207,11 @@ impl ClientIo {
         };
         let since = match self.waiting_since {
             Some((known, since)) if known == wait => since,
-            _ => self.clock.now(),
+            // It idles since its last answer, or since it came.
+            _ => match self.signals.ended().filter(|_| wait == Wait::Idle) {
+                Some(ended) => ended,
+                None => self.clock.now(),
+            },
         };
         self.waiting_since = Some((wait, since));
         let limit = if wait == Wait::Head { self.times.head } else { self.times.idle };
@@ -293,6 +299,17 @@ impl AsyncRead for ClientIo {
     }
 }
 
+/// All of `bufs` in one piece, if they fit: the kernel takes a little longer over several than this copy does.
+fn gather<'a>(bufs: &[io::IoSlice<'_>], small: &'a mut [u8; SMALL]) -> Option<&'a [u8]> {
+    let mut end = 0_usize;
+    for buf in bufs {
+        let start = end;
+        end = start.checked_add(buf.len())?;
+        small.get_mut(start..end)?.copy_from_slice(buf);
+    }
+    small.get(..end)
+}
+
 impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
@@ -306,7 +323,12 @@ impl AsyncWrite for ClientIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let polled = Pin::new(&mut this.stream).poll_write_vectored(cx, bufs);
+        let mut small = [0; SMALL];
+        let stream = Pin::new(&mut this.stream);
+        let polled = match gather(bufs, &mut small) {
+            Some(bytes) => stream.poll_write(cx, bytes),
+            None => stream.poll_write_vectored(cx, bufs),
+        };
         this.written(polled, cx)
     }
 

@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::task::Waker;
 
+use outrigger_filters::clock::Nanos;
 use parking_lot::Mutex;
 
 use crate::hygiene::Malformed;
@@ -12,7 +13,9 @@ use crate::hygiene::Malformed;
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
     /// Requests of this connection that have no complete answer yet.
-    pub(crate) in_flight: AtomicU32,
+    in_flight: AtomicU32,
+    /// When the last of them was over.
+    ended: AtomicU64,
     /// Heads released before the malformed one; what follows them is the stand-in.
     good_heads: AtomicU64,
     trouble: Mutex<Option<Trouble>>,
@@ -32,6 +35,27 @@ pub(crate) enum Trouble {
 }
 
 impl Signals {
+    /// A request begins. It and its end come from one thread, so nothing is lost between looking and writing.
+    pub(crate) fn begin(&self) {
+        self.in_flight.store(self.in_flight().wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// A request is over.
+    pub(crate) fn end(&self, now: Nanos) {
+        self.in_flight.store(self.in_flight().wrapping_sub(1), Ordering::Relaxed);
+        self.ended.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Requests that have begun and are not over.
+    pub(crate) fn in_flight(&self) -> u32 {
+        self.in_flight.load(Ordering::Relaxed)
+    }
+
+    /// When a request was over last, if there was one.
+    pub(super) fn ended(&self) -> Option<Nanos> {
+        Some(Nanos(self.ended.load(Ordering::Relaxed))).filter(|ended| ended.0 > 0)
+    }
+
     /// What is wrong, if the `nth` request (from 1) of the connection is the stand-in.
     pub(crate) fn trouble_at(&self, nth: u64) -> Option<Trouble> {
         if !self.has_trouble.load(Ordering::Acquire) || nth <= self.good_heads.load(Ordering::Acquire) {

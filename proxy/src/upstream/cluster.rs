@@ -46,6 +46,8 @@ pub(crate) struct Cluster {
     /// What to send as `Host` instead of what the caller sent.
     pub(crate) host_header: Option<HeaderValue>,
     endpoints: ArcSwap<Endpoints>,
+    /// Changes with `endpoints`, after them.
+    number: AtomicU64,
     /// Why there are no endpoints, while there are none.
     trouble: Mutex<Option<Outcome>>,
     resolved: Notify,
@@ -55,6 +57,11 @@ pub(crate) struct Cluster {
 impl Cluster {
     pub(crate) fn endpoints(&self) -> arc_swap::Guard<Arc<Endpoints>> {
         self.endpoints.load()
+    }
+
+    /// Which change of the endpoints is the last. Ask before [`Cluster::endpoints`].
+    pub(crate) fn number(&self) -> u64 {
+        self.number.load(Ordering::Acquire)
     }
 
     /// Why there is nobody to call.
@@ -81,6 +88,7 @@ impl Cluster {
         let old = self.endpoints.load_full();
         if old.len() != addresses.len() || !old.iter().all(|known| addresses.contains(&known.address)) {
             self.endpoints.store(Arc::new(adopt(addresses, &old)));
+            self.number.fetch_add(1, Ordering::Release);
         }
         *self.trouble.lock() = None;
         self.resolved.notify_waiters();
@@ -110,6 +118,7 @@ impl Cluster {
             tls,
             host_header: spec.host_header.as_deref().and_then(|host| HeaderValue::from_str(host).ok()),
             endpoints: ArcSwap::from_pointee(endpoints),
+            number: AtomicU64::new(0),
             trouble: Mutex::new(trouble),
             resolved: Notify::new(),
             started: AtomicBool::new(false),

@@ -27,35 +27,20 @@ const MAX_STREAMS: usize = 100;
 
 pub(crate) type SendResult = Result<Response<Incoming>, TrySendError<Request<RequestBody>>>;
 
-/// Counts a connection or a request of an endpoint while it lives.
+/// Counts a connection of an endpoint while it lives.
 #[derive(Debug)]
-pub(crate) struct Counted(Arc<Endpoint>, Kind);
-
-#[derive(Clone, Copy, Debug)]
-enum Kind {
-    Connection,
-    Request,
-}
+pub(crate) struct Counted(Arc<Endpoint>);
 
 impl Counted {
     pub(crate) fn connection(endpoint: &Arc<Endpoint>) -> Self {
         endpoint.open.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(endpoint), Kind::Connection)
-    }
-
-    pub(crate) fn request(endpoint: &Arc<Endpoint>) -> Self {
-        endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
-        Self(Arc::clone(endpoint), Kind::Request)
+        Self(Arc::clone(endpoint))
     }
 }
 
 impl Drop for Counted {
     fn drop(&mut self) {
-        let gauge = match self.1 {
-            Kind::Connection => &self.0.open,
-            Kind::Request => &self.0.in_flight,
-        };
-        gauge.fetch_sub(1, Ordering::Relaxed);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -8,6 +8,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -262,7 +263,6 @@ impl Drop for Connecting<'_> {
 pub(crate) struct Lease {
     pub(crate) carrier: Carrier,
     pool: Rc<EndpointPool>,
-    _counted: Counted,
 }
 
 /// What carries the exchange.
@@ -276,14 +276,17 @@ pub(crate) enum Carrier {
 
 impl Lease {
     fn own(h1: Box<H1>, pool: &Rc<EndpointPool>) -> Self {
-        let counted = Counted::request(&pool.endpoint);
-        Self { carrier: Carrier::Own(h1), pool: Rc::clone(pool), _counted: counted }
+        Self::begin(Carrier::Own(h1), pool)
     }
 
     fn shared(h2: Rc<H2>, pool: &Rc<EndpointPool>) -> Self {
         h2.streams.set(h2.streams.get().saturating_add(1));
-        let counted = Counted::request(&pool.endpoint);
-        Self { carrier: Carrier::Shared(h2, None), pool: Rc::clone(pool), _counted: counted }
+        Self::begin(Carrier::Shared(h2, None), pool)
+    }
+
+    fn begin(carrier: Carrier, pool: &Rc<EndpointPool>) -> Self {
+        pool.endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        Self { carrier, pool: Rc::clone(pool) }
     }
 
     /// The next piece of the answer's body.
@@ -347,6 +350,7 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
+        self.pool.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
         if let Carrier::Shared(h2, _) = &self.carrier {
             h2.streams.set(h2.streams.get().saturating_sub(1));
             self.pool.wake_one();
