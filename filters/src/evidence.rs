@@ -136,7 +136,9 @@ const THROTTLED_AT_MOST: Duration = Duration::from_secs(10);
 #[must_use]
 pub const fn evidence(ended: Ended, slow: bool) -> Evidence {
     match ended.outcome {
-        Outcome::Ok | Outcome::ClientError | Outcome::Upstream5xx | Outcome::GrpcError => answered(ended, slow),
+        Outcome::Ok | Outcome::ClientError | Outcome::Upstream5xx | Outcome::GrpcError => {
+            answered(ended, slow)
+        }
         Outcome::DnsError => Evidence { outlier: Mark::Nothing, ..unreachable(slow) },
         Outcome::DnsTimeout => Evidence { outlier: Mark::Nothing, ..timed_out(true) },
         Outcome::ConnectionRefused

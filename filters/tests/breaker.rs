@@ -29,7 +29,10 @@ fn opens_when_half_of_the_calls_fail() {
     assert_eq!(rig.state(), State::Closed, "nine of nineteen");
     rig.calls(1, Outcome::HttpProtocolError);
     let seen = rig.see();
-    assert_eq!((seen.state, seen.reason.as_str()), (State::Open, "10 of 20 calls failed in 10s (failure_ratio 50%)"));
+    assert_eq!(
+        (seen.state, seen.reason.as_str()),
+        (State::Open, "10 of 20 calls failed in 10s (failure_ratio 50%)")
+    );
     assert_eq!(seen.total, 0, "what was counted belongs to the past");
 }
 
@@ -167,7 +170,9 @@ fn half_open_it_lets_three_at_once_try() {
     rig.trip();
     rig.wait_for_probes();
     let probes = rig.hang(3);
-    assert!(probes.iter().all(|probe| probe.is_probe() && probe.time_limit() == Some(Duration::from_secs(1))));
+    assert!(
+        probes.iter().all(|probe| probe.is_probe() && probe.time_limit() == Some(Duration::from_secs(1)))
+    );
     assert!(rig.breaker.peek(rig.now()).is_err());
     assert_eq!(rig.acquire().unwrap_err().reason, "half_open");
     drop(probes);
@@ -358,7 +363,11 @@ fn a_reload_changes_knobs_and_keeps_the_rest() {
     assert_eq!(rig.state(), State::Open, "judged anew with the first look");
     let until = rig.see().next_probe;
     for window in [1, 60] {
-        rig.reload(&Spec { window: Timespan::from_secs(window), open_for: Timespan::from_secs(1), ..Spec::default() });
+        rig.reload(&Spec {
+            window: Timespan::from_secs(window),
+            open_for: Timespan::from_secs(1),
+            ..Spec::default()
+        });
         assert_eq!((rig.state(), rig.see().next_probe), (State::Open, until));
     }
     rig.wait_for_probes();

@@ -60,7 +60,10 @@ fn opens_also_when_nobody_calls_any_more() {
         rig.pass(250);
         rig.breaker.tick(rig.now());
     }
-    assert_eq!((rig.state(), rig.see().reason.as_str()), (State::Open, "10 calls in flight for more than 1s"));
+    assert_eq!(
+        (rig.state(), rig.see().reason.as_str()),
+        (State::Open, "10 calls in flight for more than 1s")
+    );
 }
 
 #[test]

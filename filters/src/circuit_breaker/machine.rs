@@ -79,10 +79,7 @@ impl Machine {
     pub(super) fn look(&mut self, now: Nanos, floor: Nanos, tally: impl FnOnce(&Knobs) -> Tally) -> u32 {
         match self.state {
             State::Closed | State::Ramp => self.watch(now, floor, tally),
-            State::Open if now >= self.until => {
-                self.probes = Probes::default();
-                self.go(State::HalfOpen, Reason::Waited, now);
-            }
+            State::Open if now >= self.until => self.go(State::HalfOpen, Reason::Waited, now),
             State::HalfOpen => {
                 let expired = self.probes.expire(now, self.knobs.threshold);
                 self.conclude(now, floor);
@@ -199,10 +196,7 @@ impl Machine {
             (Some(Forced::Closed), state) if state != State::ForcedClosed => {
                 self.go(State::ForcedClosed, Reason::Forced, now);
             }
-            (None, State::ForcedOpen) => {
-                self.probes = Probes::default();
-                self.go(State::HalfOpen, Reason::Released, now);
-            }
+            (None, State::ForcedOpen) => self.go(State::HalfOpen, Reason::Released, now),
             (None, State::ForcedClosed) => self.close(Reason::Released, now),
             _ => {}
         }
@@ -226,6 +220,7 @@ impl Machine {
         let from = self.state;
         self.open_before = self.open_time(now);
         self.number += 1;
+        self.probes = Probes::default();
         (self.state, self.since, self.reason) = (to, now, reason);
         if self.changes.len() == REMEMBERED {
             self.changes.pop_front();

@@ -73,7 +73,9 @@ impl Permit {
             meter.window.begun(entry.tick);
         }
         meter.window.over();
-        if let Some(wait) = retry_after.filter(|_| matches!(verdict, Verdict::Bad { .. } | Verdict::Throttled)) {
+        if let Some(wait) =
+            retry_after.filter(|_| matches!(verdict, Verdict::Bad { .. } | Verdict::Throttled))
+        {
             meter.hear_retry_after(wait, now);
         }
         meter.learn(knobs, entry, verdict, now);
@@ -89,6 +91,9 @@ impl Drop for Permit {
 
 impl fmt::Debug for Permit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Permit").field("entry", &self.entry).field("since", &self.since).finish_non_exhaustive()
+        f.debug_struct("Permit")
+            .field("entry", &self.entry)
+            .field("since", &self.since)
+            .finish_non_exhaustive()
     }
 }

@@ -108,7 +108,10 @@ impl fmt::Display for Reason {
             }
             Self::SlowRatio { slow, total, window, limit, threshold } => {
                 let (window, threshold) = (Timespan(window), Timespan(threshold));
-                write!(f, "{slow} of {total} calls took more than {threshold} in {window} (slow_ratio {limit})")
+                write!(
+                    f,
+                    "{slow} of {total} calls took more than {threshold} in {window} (slow_ratio {limit})"
+                )
             }
             Self::Stalled { calls, threshold } => {
                 write!(f, "{calls} calls in flight for more than {}", Timespan(threshold))

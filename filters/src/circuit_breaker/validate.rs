@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use super::spec::{LONGEST_WINDOW, Spec};
 use super::probes::JUDGED;
+use super::spec::{LONGEST_WINDOW, Spec};
 use crate::policy::Invalid;
 use crate::unit::{Percent, Timespan};
 

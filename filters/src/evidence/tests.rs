@@ -57,7 +57,8 @@ fn a_503_that_does_not_say_when_is_a_failure() {
 #[test]
 fn what_the_upstream_cannot_do_is_no_failure() {
     let unimplemented = Ended { grpc: Some(12), ..Ended::with_status(Outcome::GrpcError, 200) };
-    for row in [row(Outcome::Upstream5xx, 501), row(Outcome::Upstream5xx, 505), evidence(unimplemented, false)]
+    for row in
+        [row(Outcome::Upstream5xx, 501), row(Outcome::Upstream5xx, 505), evidence(unimplemented, false)]
     {
         assert_eq!((row.breaker, row.outlier), (Verdict::Good { slow: false }, Mark::Good));
         assert_eq!((row.sli, row.deposit), (Sli::Bad, false));
