@@ -11,6 +11,9 @@ use crate::unit::{Percent, Timespan};
 /// The longest window and slow threshold: what the meters remember.
 pub const LONGEST_WINDOW: Duration = Duration::from_secs(60);
 
+/// The shortest slow threshold.
+pub(super) const SHORTEST_THRESHOLD: Duration = Duration::from_millis(1);
+
 /// When to stop calling what fails, and how to begin again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -71,8 +74,14 @@ impl Spec {
     /// When a call is slow: as written, or half of `total`.
     #[must_use]
     pub fn slow_threshold(&self, total: Duration) -> Duration {
-        let half = (total / 2).min(LONGEST_WINDOW);
-        self.slow_threshold.map_or(half, |written| written.0).max(Duration::from_nanos(1))
+        let half = (total / 2).clamp(SHORTEST_THRESHOLD, LONGEST_WINDOW);
+        self.slow_threshold.map_or(half, |written| written.0)
+    }
+
+    /// The same with nothing left to what `total` decides.
+    #[must_use]
+    pub fn resolved(&self, total: Duration) -> Self {
+        Self { slow_threshold: Some(Timespan(self.slow_threshold(total))), ..self.clone() }
     }
 
     /// What parses but cannot be meant; paths are relative to the block: `.window`, `.ramp[1]`.

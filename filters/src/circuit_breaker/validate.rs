@@ -3,14 +3,12 @@
 use std::time::Duration;
 
 use super::probes::JUDGED;
-use super::spec::{LONGEST_WINDOW, Spec};
+use super::spec::{LONGEST_WINDOW, SHORTEST_THRESHOLD, Spec};
 use crate::policy::Invalid;
 use crate::unit::{Percent, Timespan};
 
 /// The shortest window, and the shortest time to stay open.
 const SECOND: Duration = Duration::from_secs(1);
-/// The shortest slow threshold.
-const SHORTEST_THRESHOLD: Duration = Duration::from_millis(1);
 /// The longest time to stay open.
 const LONGEST_OPEN: Duration = Duration::from_secs(3_600);
 /// The most requests a window may ask for.
