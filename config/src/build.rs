@@ -4,6 +4,7 @@
 //! further: what it lacks may be what was wrong.
 
 mod address;
+mod circuit_breaker;
 mod dependency;
 mod fields;
 mod hosts;
@@ -87,7 +88,12 @@ impl<'c, 't> Build<'c, 't> {
         }
         let none = RoutePolicies::default();
         let policies = defaults.map_or(&none, |defaults| &defaults.policies);
-        let parent = routes::Parent { timeouts, policies, id: defaults.map(|defaults| defaults.id) };
+        let circuit_breaker = defaults.and_then(|defaults| defaults.block.circuit_breaker.as_ref());
+        if let (Some(written), Some(blocks)) = (circuit_breaker, blocks) {
+            self.breaker(written, blocks.key("circuit_breaker"), timeouts.total);
+        }
+        let id = defaults.map(|defaults| defaults.id);
+        let parent = routes::Parent { timeouts, policies, circuit_breaker, id };
         plan::Inbound {
             app: inbound.app.as_deref().and_then(|app| self.app(spot.key("app"), app)),
             readiness: inbound.readiness.clone(),

@@ -8,6 +8,7 @@ mod dependency;
 mod matches;
 mod timeouts;
 
+use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -58,6 +59,8 @@ pub(crate) struct Inbound {
 pub(crate) struct Defaults {
     /// How long each phase may take.
     pub(crate) timeouts: Option<Timeouts>,
+    /// When to stop calling the app; each route has a breaker of its own.
+    pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
 }
 
 /// Requests of the app to hosts that no dependency names.
@@ -92,4 +95,6 @@ pub(crate) struct Route {
     pub(crate) matches: Option<Match>,
     /// How long each phase may take; replaces the parent's block whole.
     pub(crate) timeouts: Option<Timeouts>,
+    /// A breaker of its own, which only its calls feed; replaces the parent's block whole.
+    pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
 }

@@ -5,6 +5,7 @@
 
 use std::fmt::Write as _;
 
+use outrigger_filters::circuit_breaker;
 use outrigger_filters::unit::Timespan;
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -87,6 +88,10 @@ fn put_policies(map: &mut Map<String, Value>, policies: &impl Serialize) {
     }
 }
 
+fn breaker(spec: Option<&circuit_breaker::Spec>) -> Option<Value> {
+    spec.and_then(|spec| serde_json::to_value(spec).ok())
+}
+
 fn route(route: &Route) -> Value {
     let mut map = Map::new();
     put(&mut map, "name", Some(route.name.as_str().into()));
@@ -95,6 +100,7 @@ fn route(route: &Route) -> Value {
     }
     put(&mut map, "timeouts", Some(timeouts(&route.timeouts).into()));
     put_policies(&mut map, &route.policies);
+    put(&mut map, "circuit_breaker", breaker(route.circuit_breaker.as_ref()));
     map.into()
 }
 
@@ -183,6 +189,7 @@ fn dependency(dependency: &Dependency) -> Value {
     });
     put(&mut map, "isolation", Some(isolation));
     put_policies(&mut map, &dependency.policies);
+    put(&mut map, "circuit_breaker", breaker(dependency.circuit_breaker.as_ref()));
     put(&mut map, "routes", Some(dependency.routes.iter().map(route).collect()));
     map.into()
 }

@@ -15,7 +15,6 @@ const POLICIES: &[&str] = &[
     "cache",
     "retries",
     "hedging",
-    "circuit_breaker",
     "outlier_detection",
     "balance",
     "health_check",

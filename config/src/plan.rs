@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
 
 /// A whole policy, ready to be compiled by the proxy.
@@ -45,6 +46,8 @@ pub struct Dependency {
     pub upstream: Upstream,
     /// Policies asked for every call to it, whichever route.
     pub policies: UpstreamPolicies,
+    /// The breaker of all its routes that have none of their own; its state is the dependency's.
+    pub circuit_breaker: Option<circuit_breaker::Spec>,
     /// In order of precedence; the last is `default` and matches everything.
     pub routes: Vec<Route>,
 }
@@ -160,6 +163,9 @@ pub struct Route {
     pub timeouts: Timeouts,
     /// The gates it asks.
     pub policies: RoutePolicies,
+    /// A breaker of its own; its state is the route's. Absent: that of the dependency, if it has one. One that is
+    /// disabled stands for none at all.
+    pub circuit_breaker: Option<circuit_breaker::Spec>,
 }
 
 /// All conditions must hold; an empty list holds always.

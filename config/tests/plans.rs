@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use outrigger_config::plan::{Address, Discovery, HostMatch, PathMatch, Plan, Protocol, Route, Timeouts};
 use outrigger_config::{Diagnostics, Policy, Severity, Source, app, builtin, parse};
+use outrigger_filters::policy::Mode;
+use outrigger_filters::unit::Timespan;
 
 fn read(text: &str) -> Result<Policy, Diagnostics> {
     parse(vec![Source { name: "policy.yaml".into(), text: text.into(), ..Source::default() }])
@@ -220,4 +222,59 @@ fn ten_thousand_routes_are_read_in_one_document() {
     }
     let plan = plan(&text);
     assert_eq!(plan.inbound.routes.len(), 10_001);
+}
+
+#[test]
+fn a_breaker_is_its_dependencys_unless_a_route_has_its_own() {
+    let plan = plan(
+        r"
+version: 1
+dependencies:
+  d:
+    hosts: [d.internal]
+    endpoints: [{ address: 10.0.0.1:80 }]
+    timeouts: { total: 4s }
+    circuit_breaker: { min_requests: 7 }
+    routes:
+      - { name: own, match: { path: /a }, timeouts: { total: 10s }, circuit_breaker: {} }
+      - { name: none, match: { path: /b }, circuit_breaker: { mode: disabled } }
+      - { name: shares, match: { path: /c }, timeouts: { total: 10s } }
+",
+    );
+    let dependency = &plan.dependencies[0];
+    let shared = dependency.circuit_breaker.as_ref().unwrap();
+    assert_eq!((shared.min_requests, shared.slow_threshold), (7, Some(Timespan::from_secs(2))));
+    let [own, none, shares, default] = dependency.routes.as_slice() else { panic!("four routes") };
+    let own = own.circuit_breaker.as_ref().unwrap();
+    assert_eq!((own.min_requests, own.slow_threshold), (20, Some(Timespan::from_secs(5))), "replaced whole");
+    assert_eq!(none.circuit_breaker.as_ref().unwrap().mode, Mode::Disabled);
+    assert_eq!((&shares.circuit_breaker, &default.circuit_breaker), (&None, &None));
+}
+
+#[test]
+fn routes_to_the_app_inherit_a_breaker_each_with_half_of_its_own_total() {
+    let plan = plan(
+        r"
+version: 1
+inbound:
+  defaults:
+    timeouts: { total: 4s }
+    circuit_breaker: { probes: 1 }
+  routes:
+    - { name: slow, match: { path: /a }, timeouts: { total: 300s } }
+    - { name: own, match: { path: /b }, circuit_breaker: { slow_threshold: 1s } }
+",
+    );
+    let breakers = plan.inbound.routes.iter().map(|route| route.circuit_breaker.as_ref().unwrap());
+    let seen: Vec<_> = breakers.map(|spec| (spec.probes, spec.slow_threshold.unwrap().to_string())).collect();
+    let expected = [(1, "1m"), (3, "1s"), (1, "2s")].map(|(probes, text)| (probes, text.to_owned()));
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_slow_threshold_that_no_call_reaches_is_doubtful() {
+    let text = "version: 1\ndependencies: { d: { hosts: [d.x], endpoints: [{ address: 10.0.0.1:80 }], timeouts: { total: 1s }, circuit_breaker: { slow_threshold: 2s } } }\n";
+    let warnings = read(text).unwrap().warnings.problems;
+    assert_eq!((warnings.len(), warnings[0].severity), (1, Severity::Warning));
+    assert_eq!(warnings[0].path, "dependencies.d.circuit_breaker.slow_threshold");
 }

@@ -9,8 +9,10 @@
 //! is a new file, its `mod` line here, and its name in that list.
 
 pub mod chain;
+pub mod circuit_breaker;
 pub mod clock;
 pub mod counter;
+pub mod evidence;
 pub mod filter;
 mod meter;
 pub mod outcome;

@@ -3,3 +3,4 @@
 pub(crate) mod gcra;
 mod slots;
 pub(crate) mod table;
+pub(crate) mod ticks;

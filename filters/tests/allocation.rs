@@ -6,7 +6,9 @@ use std::sync::Arc;
 
 use http::HeaderMap;
 use outrigger_filters::chain::Chain;
+use outrigger_filters::circuit_breaker::{Forced, Spec};
 use outrigger_filters::clock::Nanos;
+use outrigger_filters::evidence::Ended;
 use outrigger_filters::outcome::Outcome;
 use outrigger_filters::policies::RoutePolicies;
 use outrigger_filters::policy::Mode;
@@ -58,4 +60,28 @@ fn keys_shadow_headers_and_overflow_allocate_nothing() {
     let (allocations, passed) = allocations(&build(&StateStore::new(1), &limits), 20_000);
     assert_eq!(allocations, 0);
     assert!((100..20_000).contains(&passed), "{passed}");
+}
+
+#[test]
+fn a_breaker_allocates_nothing_while_its_state_stays() {
+    let total = std::time::Duration::from_secs(2);
+    let breaker = Spec::default().build("inventory", total, &StateStore::new(1)).unwrap();
+    let mut passed = 0;
+    let mut calls = |from: u64| {
+        let calls = allocation_counter::measure(|| {
+            for now in (from..from + 10_000).map(|millis| Nanos(millis * 1_000_000)) {
+                let _ = breaker.peek(now);
+                if let Ok(mut permit) = breaker.acquire(now, 0, false) {
+                    permit.answered(now);
+                    let failed = now.0 % 3 == 0;
+                    permit.settle(Ended::new(if failed { Outcome::Upstream5xx } else { Outcome::Ok }), now);
+                    passed += 1;
+                }
+            }
+        });
+        (calls.count_total, passed)
+    };
+    assert_eq!(calls(1_000), (0, 10_000), "closed");
+    breaker.force(Some(Forced::Open), Nanos(11_000_000_000));
+    assert_eq!(calls(11_000), (0, 10_000), "and open");
 }

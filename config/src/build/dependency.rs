@@ -55,7 +55,8 @@ impl<'t> Build<'_, 't> {
         let timeouts =
             of_routes.map_or_else(Timeouts::default, |written| self.timeouts(&written, spot.key("timeouts")));
         let none = RoutePolicies::default();
-        let routes = self.routes(&block.routes.0, &Parent { timeouts, policies: &none, id: None });
+        let routes = self
+            .routes(&block.routes.0, &Parent { timeouts, policies: &none, circuit_breaker: None, id: None });
         if self.ctx.is_damaged(self.ctx.index.node(written.id)) {
             return None;
         }
@@ -64,12 +65,14 @@ impl<'t> Build<'_, 't> {
             self.error(key, codes::UNREACHED, message, "give it `hosts`, or a port of its own with `listen`");
         }
         self.check_policies(written.id, &written.policies, None);
+        let breaker = |spec| self.breaker(spec, spot.key("circuit_breaker"), timeouts.total);
         Some(Dependency {
             name: name.to_owned(),
             hosts: self.dependency_hosts(&block.hosts, spot.key("hosts"), taken),
             listen: block.listen.as_deref().and_then(|listen| self.listen(listen, spot.key("listen"), taken)),
             upstream: self.upstream(block, spot, key)?,
             policies: written.policies.clone(),
+            circuit_breaker: block.circuit_breaker.as_ref().map(breaker),
             routes,
         })
     }

@@ -1,7 +1,9 @@
 //! Routes: named once, reachable, in order of precedence, with what they inherit.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
+use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::RoutePolicies;
 
 use super::{Build, order};
@@ -19,8 +21,16 @@ pub(crate) const DEFAULT: &str = "default";
 pub(super) struct Parent<'p> {
     pub(super) timeouts: Timeouts,
     pub(super) policies: &'p RoutePolicies,
+    /// What each has for itself, checked where it stands.
+    pub(super) circuit_breaker: Option<&'p circuit_breaker::Spec>,
     /// Where the policies were written.
     pub(super) id: Option<NodeId>,
+}
+
+impl Parent<'_> {
+    fn breaker(&self, total: Duration) -> Option<circuit_breaker::Spec> {
+        self.circuit_breaker.map(|spec| spec.resolved(total))
+    }
 }
 
 type Routes = [Written<document::Route, RoutePolicies>];
@@ -37,6 +47,7 @@ impl Build<'_, '_> {
                 matches: Match::default(),
                 timeouts: parent.timeouts,
                 policies: parent.policies.clone(),
+                circuit_breaker: parent.breaker(parent.timeouts.total),
             });
         }
         order::sort(&mut routes);
@@ -45,12 +56,13 @@ impl Build<'_, '_> {
 
     fn route(&self, written: &Written<document::Route, RoutePolicies>, parent: &Parent<'_>) -> Route {
         let spot = self.ctx.index.spot(written.id);
-        let document::Route { name, matches, timeouts } = &written.block;
+        let document::Route { name, matches, timeouts, circuit_breaker } = &written.block;
         let mut route = Route {
             name: name.clone(),
             matches: Match::default(),
             timeouts: parent.timeouts,
             policies: self.inherited(written, parent),
+            circuit_breaker: None,
         };
         if self.ctx.is_damaged(self.ctx.index.node(written.id)) {
             return route;
@@ -61,6 +73,11 @@ impl Build<'_, '_> {
         if let Some(timeouts) = timeouts {
             route.timeouts = self.timeouts(timeouts, spot.key("timeouts"));
         }
+        let total = route.timeouts.total;
+        route.circuit_breaker = match circuit_breaker {
+            Some(own) => Some(self.breaker(own, spot.key("circuit_breaker"), total)),
+            None => parent.breaker(total),
+        };
         if name == DEFAULT && route.matches != Match::default() {
             let hint = "drop its `match`, or give it another name";
             self.error(

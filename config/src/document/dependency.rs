@@ -3,6 +3,7 @@
 use std::num::NonZeroU32;
 use std::path::PathBuf;
 
+use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::RoutePolicies;
 use outrigger_filters::unit::Timespan;
 use schemars::JsonSchema;
@@ -34,6 +35,8 @@ pub(crate) struct Dependency {
     pub(crate) timeouts: Option<DependencyTimeouts>,
     /// What it may take of the sidecar.
     pub(crate) isolation: Option<Isolation>,
+    /// When to stop calling it; one breaker for all routes that have none of their own.
+    pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
     /// Named matches of calls to it; a route `default` always exists.
     #[serde(default)]
     pub(crate) routes: Each<Written<Route, RoutePolicies>>,
