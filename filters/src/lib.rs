@@ -18,5 +18,6 @@ pub mod policies;
 pub mod policy;
 pub mod rate_limits;
 pub mod request;
+pub mod retries;
 pub mod state;
 pub mod unit;
