@@ -12,6 +12,7 @@ pub mod chain;
 pub mod clock;
 pub mod counter;
 pub mod filter;
+pub mod isolation;
 mod meter;
 pub mod outcome;
 pub mod policies;

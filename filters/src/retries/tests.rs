@@ -254,7 +254,9 @@ fn when_the_budget_is_spent_the_answer_stands() {
 #[test]
 fn in_an_outage_one_retry_a_second_tells_whether_it_is_over() {
     let bench = bench();
-    (0..100).for_each(|_| drop(bench.fail(&Method::GET, &answered(503))));
+    for _ in 0..100 {
+        bench.fail(&Method::GET, &answered(503));
+    }
     let before = bench.counted("retried");
     for _ in 0..5_000 {
         bench.clock.advance(Duration::from_millis(1));
@@ -262,7 +264,9 @@ fn in_an_outage_one_retry_a_second_tells_whether_it_is_over() {
     }
     let probes = bench.counted("retried") - before;
     assert!((4..=6).contains(&probes), "{probes}");
-    (0..6_000).for_each(|_| drop(bench.fail(&Method::GET, &answered(200))));
+    for _ in 0..6_000 {
+        bench.fail(&Method::GET, &answered(200));
+    }
     assert_eq!(bench.fail(&Method::GET, &answered(503)).0, 2, "and then it is over");
 }
 
