@@ -11,6 +11,7 @@ mod matches;
 mod order;
 mod paths;
 mod regexes;
+mod retries;
 mod routes;
 mod timeouts;
 mod tls;
@@ -87,7 +88,8 @@ impl<'c, 't> Build<'c, 't> {
         }
         let none = RoutePolicies::default();
         let policies = defaults.map_or(&none, |defaults| &defaults.policies);
-        let parent = routes::Parent { timeouts, policies, id: defaults.map(|defaults| defaults.id) };
+        let id = defaults.map(|defaults| defaults.id);
+        let parent = routes::Parent { timeouts, retries: None, policies, id };
         plan::Inbound {
             app: inbound.app.as_deref().and_then(|app| self.app(spot.key("app"), app)),
             readiness: inbound.readiness.clone(),

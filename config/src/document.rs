@@ -9,6 +9,7 @@ mod matches;
 mod timeouts;
 
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
+use outrigger_filters::retries;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -92,4 +93,21 @@ pub(crate) struct Route {
     pub(crate) matches: Option<Match>,
     /// How long each phase may take; replaces the parent's block whole.
     pub(crate) timeouts: Option<Timeouts>,
+}
+
+/// What the routes of both sides have.
+pub(crate) trait RouteBlock {
+    /// Name, match and timeouts.
+    fn common(&self) -> (&str, Option<&Match>, Option<&Timeouts>);
+
+    /// Retries, where a route can have them.
+    fn retries(&self) -> Option<&retries::Spec> {
+        None
+    }
+}
+
+impl RouteBlock for Route {
+    fn common(&self) -> (&str, Option<&Match>, Option<&Timeouts>) {
+        (&self.name, self.matches.as_ref(), self.timeouts.as_ref())
+    }
 }

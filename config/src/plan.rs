@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
+use outrigger_filters::{isolation, retries};
 
 /// A whole policy, ready to be compiled by the proxy.
 #[derive(Clone, Debug, PartialEq)]
@@ -43,6 +44,8 @@ pub struct Dependency {
     pub listen: Option<SocketAddr>,
     /// How it is reached.
     pub upstream: Upstream,
+    /// What it may take of the sidecar.
+    pub isolation: isolation::Spec,
     /// Policies asked for every call to it, whichever route.
     pub policies: UpstreamPolicies,
     /// In order of precedence; the last is `default` and matches everything.
@@ -158,6 +161,8 @@ pub struct Route {
     pub matches: Match,
     /// How long each phase may take.
     pub timeouts: Timeouts,
+    /// When a failed call is made again, as of the route or else of its dependency; none on inbound routes.
+    pub retries: Option<retries::Spec>,
     /// The gates it asks.
     pub policies: RoutePolicies,
 }

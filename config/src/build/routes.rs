@@ -3,11 +3,12 @@
 use std::collections::HashMap;
 
 use outrigger_filters::policies::RoutePolicies;
+use outrigger_filters::retries;
 
 use super::{Build, order};
 use crate::codes;
 use crate::decode::Written;
-use crate::document;
+use crate::document::RouteBlock;
 use crate::index::Spot;
 use crate::node::{NodeId, quoted};
 use crate::plan::{Match, Route, Timeouts};
@@ -18,16 +19,17 @@ pub(crate) const DEFAULT: &str = "default";
 /// What routes inherit.
 pub(super) struct Parent<'p> {
     pub(super) timeouts: Timeouts,
+    pub(super) retries: Option<&'p retries::Spec>,
     pub(super) policies: &'p RoutePolicies,
     /// Where the policies were written.
     pub(super) id: Option<NodeId>,
 }
 
-type Routes = [Written<document::Route, RoutePolicies>];
+type Routed<R> = Written<R, RoutePolicies>;
 
 impl Build<'_, '_> {
     /// All routes, most specific first; the last is `default`.
-    pub(super) fn routes(&self, written: &Routes, parent: &Parent<'_>) -> Vec<Route> {
+    pub(super) fn routes<R: RouteBlock>(&self, written: &[Routed<R>], parent: &Parent<'_>) -> Vec<Route> {
         self.check_route_names(written);
         let mut routes: Vec<_> = written.iter().map(|route| self.route(route, parent)).collect();
         self.check_reachable(written, &routes);
@@ -36,6 +38,7 @@ impl Build<'_, '_> {
                 name: DEFAULT.to_owned(),
                 matches: Match::default(),
                 timeouts: parent.timeouts,
+                retries: parent.retries.cloned(),
                 policies: parent.policies.clone(),
             });
         }
@@ -43,13 +46,14 @@ impl Build<'_, '_> {
         routes
     }
 
-    fn route(&self, written: &Written<document::Route, RoutePolicies>, parent: &Parent<'_>) -> Route {
+    fn route<R: RouteBlock>(&self, written: &Routed<R>, parent: &Parent<'_>) -> Route {
         let spot = self.ctx.index.spot(written.id);
-        let document::Route { name, matches, timeouts } = &written.block;
+        let (name, matches, timeouts) = written.block.common();
         let mut route = Route {
-            name: name.clone(),
+            name: name.to_owned(),
             matches: Match::default(),
             timeouts: parent.timeouts,
+            retries: parent.retries.cloned(),
             policies: self.inherited(written, parent),
         };
         if self.ctx.is_damaged(self.ctx.index.node(written.id)) {
@@ -61,6 +65,9 @@ impl Build<'_, '_> {
         if let Some(timeouts) = timeouts {
             route.timeouts = self.timeouts(timeouts, spot.key("timeouts"));
         }
+        if let Some(retries) = written.block.retries() {
+            route.retries = Some(self.retries(retries, spot.key("retries")));
+        }
         if name == DEFAULT && route.matches != Match::default() {
             let hint = "drop its `match`, or give it another name";
             self.error(
@@ -70,16 +77,12 @@ impl Build<'_, '_> {
                 hint,
             );
         }
-        self.check_policies(written.id, &written.policies, matches.as_ref());
+        self.check_policies(written.id, &written.policies, matches);
         route
     }
 
     /// The route's own policies, and those of the parent whose keys it does not have.
-    fn inherited(
-        &self,
-        written: &Written<document::Route, RoutePolicies>,
-        parent: &Parent<'_>,
-    ) -> RoutePolicies {
+    fn inherited<R>(&self, written: &Routed<R>, parent: &Parent<'_>) -> RoutePolicies {
         let Some(id) = parent.id else { return written.policies.clone() };
         let nodes = [self.ctx.index.node(written.id), self.ctx.index.node(id)];
         let own = nodes.iter().take(1).flat_map(|node| node.entries());
@@ -89,13 +92,14 @@ impl Build<'_, '_> {
         self.ctx.decode_layers(&nodes, RoutePolicies::KEYS).unwrap_or_else(|| written.policies.clone())
     }
 
-    fn check_route_names(&self, written: &Routes) {
+    fn check_route_names<R: RouteBlock>(&self, written: &[Routed<R>]) {
         let mut seen: HashMap<&str, Spot<'_>> = HashMap::new();
         for route in written {
             let spot = self.ctx.index.spot(route.id).key("name");
-            self.check_name(spot, &route.block.name);
-            if let Some(first) = seen.get(route.block.name.as_str()) {
-                let message = format!("a second route is named {}", quoted(&route.block.name));
+            let (name, ..) = route.block.common();
+            self.check_name(spot, name);
+            if let Some(first) = seen.get(name) {
+                let message = format!("a second route is named {}", quoted(name));
                 self.error(
                     spot,
                     codes::NAME_TAKEN,
@@ -103,12 +107,12 @@ impl Build<'_, '_> {
                     format!("the first is {}", self.place(*first, spot)),
                 );
             } else {
-                seen.insert(&route.block.name, spot);
+                seen.insert(name, spot);
             }
         }
     }
 
-    fn check_reachable(&self, written: &Routes, routes: &[Route]) {
+    fn check_reachable<R>(&self, written: &[Routed<R>], routes: &[Route]) {
         let mut seen: HashMap<Match, &str> = HashMap::new();
         let mut places: HashMap<&str, Spot<'_>> = HashMap::new();
         for (written, route) in written.iter().zip(routes) {
