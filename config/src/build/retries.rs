@@ -1,4 +1,4 @@
-//! Retries and isolation: what the blocks themselves say of their values, and how they go with the timeouts.
+//! Retries and isolation: judged by what the blocks themselves say of their values.
 
 use outrigger_filters::policy::Invalid;
 use outrigger_filters::{isolation, retries};

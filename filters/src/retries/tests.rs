@@ -35,7 +35,7 @@ impl Bench {
 
     /// What becomes of a request of which every attempt ends so.
     fn run(&self, mut call: Call, attempt: &Attempt) -> (u32, Reason) {
-        for retries in 0.. {
+        for retries in 0..9 {
             match self.decide(&mut call, attempt) {
                 Decision::Retry { token, .. } => token.spent(),
                 Decision::No(reason) => return (retries, reason),
@@ -268,6 +268,20 @@ fn in_an_outage_one_retry_a_second_tells_whether_it_is_over() {
         bench.fail(&Method::GET, &answered(200));
     }
     assert_eq!(bench.fail(&Method::GET, &answered(503)).0, 2, "and then it is over");
+}
+
+#[test]
+fn what_says_nothing_of_the_dependency_puts_no_brake_on() {
+    let stale = Attempt { stale: true, ..Attempt::new(Outcome::ConnectionTerminated, None, false) };
+    let told = Attempt { retry_after: Some(Duration::from_secs(1)), ..answered(503) };
+    let braked = |ended: Attempt| {
+        let bench = bench();
+        (0..30).for_each(|_| drop(bench.decide(&mut bench.begin(&Method::GET), &ended)));
+        bench.retries.is_braked(bench.clock.now())
+    };
+    assert!(!braked(stale) && !braked(told) && !braked(answered(429)));
+    assert!(braked(REFUSED) && braked(RESET) && braked(answered(503)) && braked(answered(500)));
+    assert!(braked(Attempt { outcome: Outcome::GrpcError, ..answered(200) }));
 }
 
 #[test]

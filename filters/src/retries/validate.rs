@@ -8,6 +8,8 @@ use crate::unit::{Size, Timespan};
 const MOST_PER_SECOND: u32 = 1_000;
 /// The smallest share that is told from none.
 const LEAST_RATIO: u32 = 100;
+/// How many conditions there are: three, 429, and the 5xx.
+const CONDITIONS: usize = 104;
 /// Methods that repeated requests do not harm by definition: RFC 9110, 9.2.2.
 const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
 
@@ -37,6 +39,11 @@ impl Spec {
         }
         if self.when.is_empty() && self.attempts > 1 {
             add("when", "nothing to retry upon".into(), "name a condition, or write `attempts: 1`");
+        }
+        // Each is compared with those before it, so a list is not looked into beyond what there is to name.
+        if self.when.len() > CONDITIONS {
+            add("when", format!("{} conditions", self.when.len()), "name each once");
+            return;
         }
         for (index, condition) in self.when.iter().enumerate() {
             if self.when.iter().take(index).any(|earlier| earlier == condition) {
@@ -80,15 +87,23 @@ impl Spec {
     }
 
     fn check_methods(&self, add: &mut impl FnMut(&str, String, &str)) {
+        if self.methods.len() > IDEMPOTENT.len() {
+            add(
+                "methods",
+                format!("{} methods", self.methods.len()),
+                "name each once; there are six at most",
+            );
+            return;
+        }
         for (index, method) in self.methods.iter().enumerate() {
             let mut add = |message: String, hint: &str| add(&format!("methods[{index}]"), message, hint);
             let shown = method.escape_default();
+            let is_known = |name: &str| IDEMPOTENT.contains(&name);
             if self.methods.iter().take(index).any(|earlier| earlier == method) {
                 add(format!("`{shown}` twice"), "drop one of them");
-            } else if IDEMPOTENT.contains(&method.as_str()) {
-            } else if IDEMPOTENT.contains(&method.to_ascii_uppercase().as_str()) {
+            } else if !is_known(method) && is_known(&method.to_ascii_uppercase()) {
                 add(format!("`{shown}` is not a method"), "methods are upper case");
-            } else {
+            } else if !is_known(method) {
                 let hint = "one of GET, HEAD, OPTIONS, TRACE, PUT, DELETE; where repeating others does no harm, \
                             write `idempotent: true` on their route";
                 add(format!("`{shown}` is not a method that can be repeated without harm"), hint);
@@ -142,6 +157,12 @@ mod tests {
             spec.attempts = 1;
         };
         assert_eq!(found(none), [""; 0]);
+    }
+
+    #[test]
+    fn lists_beyond_what_there_is_to_name_are_not_looked_into() {
+        assert_eq!(found(|spec| spec.when = vec![Condition::Reset; 1_000_000]), ["when"]);
+        assert_eq!(found(|spec| spec.methods = vec!["GET".into(); 1_000_000]), ["methods"]);
     }
 
     #[test]
