@@ -12,6 +12,7 @@ mod matches;
 mod order;
 mod paths;
 mod regexes;
+mod retries;
 mod routes;
 mod timeouts;
 mod tls;
@@ -93,7 +94,7 @@ impl<'c, 't> Build<'c, 't> {
             self.breaker(written, blocks.key("circuit_breaker"), timeouts.total);
         }
         let id = defaults.map(|defaults| defaults.id);
-        let parent = routes::Parent { timeouts, policies, circuit_breaker, id };
+        let parent = routes::Parent { timeouts, retries: None, policies, circuit_breaker, id };
         plan::Inbound {
             app: inbound.app.as_deref().and_then(|app| self.app(spot.key("app"), app)),
             readiness: inbound.readiness.clone(),

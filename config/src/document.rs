@@ -10,6 +10,7 @@ mod timeouts;
 
 use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
+use outrigger_filters::retries;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -97,4 +98,28 @@ pub(crate) struct Route {
     pub(crate) timeouts: Option<Timeouts>,
     /// A breaker of its own, which only its calls feed; replaces the parent's block whole.
     pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
+}
+
+/// What the routes of both sides have.
+pub(crate) trait RouteBlock {
+    /// Name, match and timeouts.
+    fn common(&self) -> (&str, Option<&Match>, Option<&Timeouts>);
+
+    /// A breaker of its own.
+    fn circuit_breaker(&self) -> Option<&circuit_breaker::Spec>;
+
+    /// Retries, where a route can have them.
+    fn retries(&self) -> Option<&retries::Spec> {
+        None
+    }
+}
+
+impl RouteBlock for Route {
+    fn common(&self) -> (&str, Option<&Match>, Option<&Timeouts>) {
+        (&self.name, self.matches.as_ref(), self.timeouts.as_ref())
+    }
+
+    fn circuit_breaker(&self) -> Option<&circuit_breaker::Spec> {
+        self.circuit_breaker.as_ref()
+    }
 }

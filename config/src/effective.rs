@@ -99,6 +99,7 @@ fn route(route: &Route) -> Value {
         put(&mut map, "match", Some(matches(&route.matches)));
     }
     put(&mut map, "timeouts", Some(timeouts(&route.timeouts).into()));
+    put(&mut map, "retries", route.retries.as_ref().and_then(|retries| serde_json::to_value(retries).ok()));
     put_policies(&mut map, &route.policies);
     put(&mut map, "circuit_breaker", breaker(route.circuit_breaker.as_ref()));
     map.into()
@@ -183,11 +184,7 @@ fn dependency(dependency: &Dependency) -> Value {
     let mut times = dependency.routes.last().map(|route| timeouts(&route.timeouts)).unwrap_or_default();
     put(&mut times, "keepalive", Some(span(dependency.upstream.keepalive)));
     put(&mut map, "timeouts", Some(times.into()));
-    let isolation = json!({
-        "max_connections_per_endpoint": dependency.upstream.max_connections_per_endpoint,
-        "max_connecting": dependency.upstream.max_connecting,
-    });
-    put(&mut map, "isolation", Some(isolation));
+    put(&mut map, "isolation", serde_json::to_value(&dependency.isolation).ok());
     put_policies(&mut map, &dependency.policies);
     put(&mut map, "circuit_breaker", breaker(dependency.circuit_breaker.as_ref()));
     put(&mut map, "routes", Some(dependency.routes.iter().map(route).collect()));

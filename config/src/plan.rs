@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
+use outrigger_filters::{isolation, retries};
 
 /// A whole policy, ready to be compiled by the proxy.
 #[derive(Clone, Debug, PartialEq)]
@@ -44,6 +45,8 @@ pub struct Dependency {
     pub listen: Option<SocketAddr>,
     /// How it is reached.
     pub upstream: Upstream,
+    /// What it may take of the sidecar.
+    pub isolation: isolation::Spec,
     /// Policies asked for every call to it, whichever route.
     pub policies: UpstreamPolicies,
     /// The breaker of all its routes that have none of their own; its state is the dependency's.
@@ -161,6 +164,8 @@ pub struct Route {
     pub matches: Match,
     /// How long each phase may take.
     pub timeouts: Timeouts,
+    /// When a failed call is made again, as of the route or else of its dependency; none on inbound routes.
+    pub retries: Option<retries::Spec>,
     /// The gates it asks.
     pub policies: RoutePolicies,
     /// A breaker of its own; its state is the route's. Absent: that of the dependency, if it has one. One that is

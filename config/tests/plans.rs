@@ -4,10 +4,13 @@
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use outrigger_config::plan::{Address, Discovery, HostMatch, PathMatch, Plan, Protocol, Route, Timeouts};
+use outrigger_config::plan::{
+    Address, Dependency, Discovery, HostMatch, PathMatch, Plan, Protocol, Route, Timeouts,
+};
 use outrigger_config::{Diagnostics, Policy, Severity, Source, app, builtin, parse};
 use outrigger_filters::policy::Mode;
-use outrigger_filters::unit::Timespan;
+use outrigger_filters::retries::{self, Condition};
+use outrigger_filters::unit::{Percent, Timespan};
 
 fn read(text: &str) -> Result<Policy, Diagnostics> {
     parse(vec![Source { name: "policy.yaml".into(), text: text.into(), ..Source::default() }])
@@ -277,4 +280,71 @@ fn a_slow_threshold_that_no_call_reaches_is_doubtful() {
     let warnings = read(text).unwrap().warnings.problems;
     assert_eq!((warnings.len(), warnings[0].severity), (1, Severity::Warning));
     assert_eq!(warnings[0].path, "dependencies.d.circuit_breaker.slow_threshold");
+}
+
+const CALLS: &str = "
+version: 1
+dependencies:
+  d:
+    hosts: [d.internal]
+    endpoints: [{ address: 10.0.0.1:80 }]
+";
+
+fn calls(more: &str) -> Plan {
+    plan(&format!("{CALLS}{more}"))
+}
+
+#[test]
+fn retries_of_a_route_replace_those_of_its_dependency_whole() {
+    let plan = calls(
+        r#"    retries: { attempts: 5, when: [504, "502", reset], replay: 1KiB }
+    routes:
+      - { name: own, match: { path: /own }, retries: { attempts: 2 } }
+      - { name: other, match: { path: /other } }
+"#,
+    );
+    let retries = |route: usize| plan.dependencies[0].routes[route].retries.clone().unwrap();
+    assert_eq!(names(&plan.dependencies[0].routes), ["own", "other", "default"]);
+    assert_eq!(retries(0), retries::Spec { attempts: 2, ..retries::Spec::default() });
+    assert_eq!((retries(1).attempts, retries(1).replay.0), (5, 1024), "inherited");
+    assert_eq!(retries(1), retries(2));
+    let when = [Condition::Reset, Condition::Status(502), Condition::Status(504)];
+    assert_eq!(retries(1).when, when, "in one order, however written");
+    assert!(calls("").dependencies[0].routes[0].retries.is_none(), "none unless written");
+}
+
+#[test]
+fn what_is_written_for_one_route_is_not_the_others() {
+    let policy = read(&format!(
+        "{CALLS}    routes:\n      - {{ name: default, retries: {{}} }}\n      - {{ name: a, match: {{ path: /a }} }}\n"
+    ));
+    let policy = policy.unwrap_or_else(|problems| panic!("{problems}"));
+    let with: Vec<bool> =
+        policy.plan.dependencies[0].routes.iter().map(|route| route.retries.is_some()).collect();
+    assert_eq!(with, [false, true]);
+    let text = serde_json::to_string(&policy.document).unwrap();
+    assert_eq!(plan(&text), policy.plan, "nor in the effective document");
+}
+
+#[test]
+fn every_dependency_is_isolated_also_where_nothing_is_written() {
+    let isolation = calls("").dependencies[0].isolation.clone();
+    assert_eq!(
+        (isolation.max_in_flight.get(), isolation.max_queue, isolation.mode),
+        (256, 64, Mode::Enforce)
+    );
+    assert_eq!(isolation.max_connecting.unwrap().get(), 16);
+    let few = calls("    isolation: { max_connections_per_endpoint: 4, max_share: 10% }\n");
+    let Dependency { isolation, upstream, .. } = &few.dependencies[0];
+    assert_eq!((isolation.max_connecting.unwrap().get(), isolation.max_share), (4, Percent::whole(10)));
+    assert_eq!((upstream.max_connections_per_endpoint, upstream.max_connecting), (4, 4));
+}
+
+#[test]
+fn a_dependency_of_which_every_call_can_be_repeated_is_doubted() {
+    let policy = read(&format!("{CALLS}    retries: {{ idempotent: true }}\n")).unwrap();
+    let warning = &policy.warnings.problems[0];
+    assert_eq!((warning.severity, warning.line), (Severity::Warning, 7));
+    let route = "    routes: [{ name: r, match: { path: /r }, retries: { idempotent: true } }]\n";
+    assert!(read(&format!("{CALLS}{route}")).unwrap().warnings.is_empty());
 }

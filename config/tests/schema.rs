@@ -50,6 +50,9 @@ fn the_schema_refuses_what_the_reader_refuses() {
         serde_json::json!({ "version": 1, "inbound": { "defaults": { "timeouts": { "total": 300 } } } }),
         serde_json::json!({ "version": 1, "inbound": { "defaults": { "rate_limits": [{ "name": "a" }] } } }),
         serde_json::json!({ "version": 1, "dependencies": { "a b": {} } }),
+        serde_json::json!({ "version": 1, "inbound": { "routes": [{ "name": "a", "retries": {} }] } }),
+        serde_json::json!({ "version": 1, "dependencies": { "a": { "retries": { "when": [404] } } } }),
+        serde_json::json!({ "version": 1, "dependencies": { "a": { "isolation": { "max_in_flight": 0 } } } }),
     ] {
         assert!(!validator.is_valid(&bad), "{bad}");
     }
@@ -58,10 +61,11 @@ fn the_schema_refuses_what_the_reader_refuses() {
 #[test]
 fn what_is_not_built_is_not_in_the_schema() {
     let text = schema().to_string();
-    for key in ["retries", "slos", "idempotency", "hedging", "max_in_flight", "zone", "replica"] {
+    for key in ["slos", "idempotency", "hedging", "zone", "replica"] {
         assert!(!text.contains(&format!("\"{key}\"")), "{key}");
     }
-    for key in ["rate_limits", "circuit_breaker", "max_connecting", "path_prefix", "unknown_hosts"] {
+    for key in ["rate_limits", "retries", "circuit_breaker", "max_in_flight", "path_prefix", "unknown_hosts"]
+    {
         assert!(text.contains(&format!("\"{key}\"")), "{key}");
     }
 }

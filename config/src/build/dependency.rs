@@ -2,8 +2,8 @@
 
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
-use std::num::NonZeroU32;
 
+use outrigger_filters::isolation;
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
 
 use super::routes::Parent;
@@ -13,10 +13,7 @@ use crate::decode::Written;
 use crate::document;
 use crate::index::Spot;
 use crate::node::quoted;
-use crate::plan::{
-    Dependency, Discovery, HostMatch, KEEPALIVE, MAX_CONNECTING, MAX_CONNECTIONS, Protocol, Timeouts,
-    Upstream,
-};
+use crate::plan::{Dependency, Discovery, HostMatch, KEEPALIVE, Protocol, Timeouts, Upstream};
 
 type Named = (String, Written<document::Dependency, UpstreamPolicies>);
 
@@ -55,8 +52,11 @@ impl<'t> Build<'_, 't> {
         let timeouts =
             of_routes.map_or_else(Timeouts::default, |written| self.timeouts(&written, spot.key("timeouts")));
         let none = RoutePolicies::default();
-        let routes = self
-            .routes(&block.routes.0, &Parent { timeouts, policies: &none, circuit_breaker: None, id: None });
+        let retries = block.retries.as_ref();
+        let retries = retries.map(|written| self.dependency_retries(written, spot.key("retries")));
+        let parent =
+            Parent { timeouts, retries: retries.as_ref(), policies: &none, circuit_breaker: None, id: None };
+        let routes = self.routes(&block.routes.0, &parent);
         if self.ctx.is_damaged(self.ctx.index.node(written.id)) {
             return None;
         }
@@ -66,11 +66,13 @@ impl<'t> Build<'_, 't> {
         }
         self.check_policies(written.id, &written.policies, None);
         let breaker = |spec| self.breaker(spec, spot.key("circuit_breaker"), timeouts.total);
+        let isolation = self.isolation(block.isolation.as_ref(), spot.key("isolation"));
         Some(Dependency {
             name: name.to_owned(),
             hosts: self.dependency_hosts(&block.hosts, spot.key("hosts"), taken),
             listen: block.listen.as_deref().and_then(|listen| self.listen(listen, spot.key("listen"), taken)),
-            upstream: self.upstream(block, spot, key)?,
+            upstream: self.upstream(block, &isolation, spot, key)?,
+            isolation,
             policies: written.policies.clone(),
             circuit_breaker: block.circuit_breaker.as_ref().map(breaker),
             routes,
@@ -110,7 +112,13 @@ impl<'t> Build<'_, 't> {
         Some(address)
     }
 
-    fn upstream(&self, block: &document::Dependency, spot: Spot<'_>, key: Spot<'_>) -> Option<Upstream> {
+    fn upstream(
+        &self,
+        block: &document::Dependency,
+        isolation: &isolation::Spec,
+        spot: Spot<'_>,
+        key: Spot<'_>,
+    ) -> Option<Upstream> {
         let discovery = self.endpoints(block, spot, key)?;
         let protocol = match block.protocol {
             None | Some(document::Protocol::Http1) => Protocol::Http1,
@@ -139,41 +147,17 @@ impl<'t> Build<'_, 't> {
             host.to_ascii_lowercase()
         });
         let keepalive = block.timeouts.and_then(|timeouts| timeouts.keepalive);
-        let (max_connections_per_endpoint, max_connecting) = self.isolation(block, spot.key("isolation"));
         Some(Upstream {
             protocol,
             tls: block.tls.as_ref().map(|tls| self.tls(tls, spot.key("tls"), &discovery)),
             host_header,
-            max_connections_per_endpoint,
-            max_connecting,
+            max_connections_per_endpoint: isolation.max_connections_per_endpoint.get(),
+            max_connecting: isolation.connecting().get(),
             keepalive: keepalive.map_or(KEEPALIVE, |value| {
                 self.finite(spot.key("timeouts").key("keepalive"), "keepalive", value)
             }),
             discovery,
         })
-    }
-
-    fn isolation(&self, block: &document::Dependency, spot: Spot<'_>) -> (u32, u32) {
-        let Some(isolation) = &block.isolation else { return (MAX_CONNECTIONS, MAX_CONNECTING) };
-        let connections = isolation.max_connections_per_endpoint;
-        let connections = connections.map_or(MAX_CONNECTIONS, NonZeroU32::get);
-        let default = MAX_CONNECTING.min(connections);
-        let connecting = isolation.max_connecting.map_or(default, NonZeroU32::get);
-        for (key, value) in [("max_connections_per_endpoint", connections), ("max_connecting", connecting)] {
-            if value > 65_535 {
-                self.error(
-                    spot.key(key),
-                    codes::RANGE,
-                    format!("`{key}` is {value}; 1 to 65535 are accepted"),
-                    "",
-                );
-            }
-        }
-        if connecting > connections {
-            let message = "`max_connecting` is more than `max_connections_per_endpoint`";
-            self.error(spot.key("max_connecting"), codes::RANGE, message, "lower it");
-        }
-        (connections, connecting)
     }
 
     fn endpoints(&self, block: &document::Dependency, spot: Spot<'_>, key: Spot<'_>) -> Option<Discovery> {

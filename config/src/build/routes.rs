@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::RoutePolicies;
+use outrigger_filters::retries;
 
 use super::{Build, order};
 use crate::codes;
 use crate::decode::Written;
-use crate::document;
+use crate::document::RouteBlock;
 use crate::index::Spot;
 use crate::node::{NodeId, quoted};
 use crate::plan::{Match, Route, Timeouts};
@@ -20,6 +21,7 @@ pub(crate) const DEFAULT: &str = "default";
 /// What routes inherit.
 pub(super) struct Parent<'p> {
     pub(super) timeouts: Timeouts,
+    pub(super) retries: Option<&'p retries::Spec>,
     pub(super) policies: &'p RoutePolicies,
     /// What each has for itself, checked where it stands.
     pub(super) circuit_breaker: Option<&'p circuit_breaker::Spec>,
@@ -33,11 +35,11 @@ impl Parent<'_> {
     }
 }
 
-type Routes = [Written<document::Route, RoutePolicies>];
+type Routed<R> = Written<R, RoutePolicies>;
 
 impl Build<'_, '_> {
     /// All routes, most specific first; the last is `default`.
-    pub(super) fn routes(&self, written: &Routes, parent: &Parent<'_>) -> Vec<Route> {
+    pub(super) fn routes<R: RouteBlock>(&self, written: &[Routed<R>], parent: &Parent<'_>) -> Vec<Route> {
         self.check_route_names(written);
         let mut routes: Vec<_> = written.iter().map(|route| self.route(route, parent)).collect();
         self.check_reachable(written, &routes);
@@ -46,6 +48,7 @@ impl Build<'_, '_> {
                 name: DEFAULT.to_owned(),
                 matches: Match::default(),
                 timeouts: parent.timeouts,
+                retries: parent.retries.cloned(),
                 policies: parent.policies.clone(),
                 circuit_breaker: parent.breaker(parent.timeouts.total),
             });
@@ -54,13 +57,14 @@ impl Build<'_, '_> {
         routes
     }
 
-    fn route(&self, written: &Written<document::Route, RoutePolicies>, parent: &Parent<'_>) -> Route {
+    fn route<R: RouteBlock>(&self, written: &Routed<R>, parent: &Parent<'_>) -> Route {
         let spot = self.ctx.index.spot(written.id);
-        let document::Route { name, matches, timeouts, circuit_breaker } = &written.block;
+        let (name, matches, timeouts) = written.block.common();
         let mut route = Route {
-            name: name.clone(),
+            name: name.to_owned(),
             matches: Match::default(),
             timeouts: parent.timeouts,
+            retries: parent.retries.cloned(),
             policies: self.inherited(written, parent),
             circuit_breaker: None,
         };
@@ -74,10 +78,13 @@ impl Build<'_, '_> {
             route.timeouts = self.timeouts(timeouts, spot.key("timeouts"));
         }
         let total = route.timeouts.total;
-        route.circuit_breaker = match circuit_breaker {
+        route.circuit_breaker = match written.block.circuit_breaker() {
             Some(own) => Some(self.breaker(own, spot.key("circuit_breaker"), total)),
             None => parent.breaker(total),
         };
+        if let Some(retries) = written.block.retries() {
+            route.retries = Some(self.retries(retries, spot.key("retries")));
+        }
         if name == DEFAULT && route.matches != Match::default() {
             let hint = "drop its `match`, or give it another name";
             self.error(
@@ -87,16 +94,12 @@ impl Build<'_, '_> {
                 hint,
             );
         }
-        self.check_policies(written.id, &written.policies, matches.as_ref());
+        self.check_policies(written.id, &written.policies, matches);
         route
     }
 
     /// The route's own policies, and those of the parent whose keys it does not have.
-    fn inherited(
-        &self,
-        written: &Written<document::Route, RoutePolicies>,
-        parent: &Parent<'_>,
-    ) -> RoutePolicies {
+    fn inherited<R>(&self, written: &Routed<R>, parent: &Parent<'_>) -> RoutePolicies {
         let Some(id) = parent.id else { return written.policies.clone() };
         let nodes = [self.ctx.index.node(written.id), self.ctx.index.node(id)];
         let own = nodes.iter().take(1).flat_map(|node| node.entries());
@@ -106,13 +109,14 @@ impl Build<'_, '_> {
         self.ctx.decode_layers(&nodes, RoutePolicies::KEYS).unwrap_or_else(|| written.policies.clone())
     }
 
-    fn check_route_names(&self, written: &Routes) {
+    fn check_route_names<R: RouteBlock>(&self, written: &[Routed<R>]) {
         let mut seen: HashMap<&str, Spot<'_>> = HashMap::new();
         for route in written {
             let spot = self.ctx.index.spot(route.id).key("name");
-            self.check_name(spot, &route.block.name);
-            if let Some(first) = seen.get(route.block.name.as_str()) {
-                let message = format!("a second route is named {}", quoted(&route.block.name));
+            let (name, ..) = route.block.common();
+            self.check_name(spot, name);
+            if let Some(first) = seen.get(name) {
+                let message = format!("a second route is named {}", quoted(name));
                 self.error(
                     spot,
                     codes::NAME_TAKEN,
@@ -120,12 +124,12 @@ impl Build<'_, '_> {
                     format!("the first is {}", self.place(*first, spot)),
                 );
             } else {
-                seen.insert(&route.block.name, spot);
+                seen.insert(name, spot);
             }
         }
     }
 
-    fn check_reachable(&self, written: &Routes, routes: &[Route]) {
+    fn check_reachable<R>(&self, written: &[Routed<R>], routes: &[Route]) {
         let mut seen: HashMap<Match, &str> = HashMap::new();
         let mut places: HashMap<&str, Spot<'_>> = HashMap::new();
         for (written, route) in written.iter().zip(routes) {

@@ -1,15 +1,15 @@
 //! A dependency as written.
 
-use std::num::NonZeroU32;
 use std::path::PathBuf;
 
 use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::RoutePolicies;
 use outrigger_filters::unit::Timespan;
+use outrigger_filters::{isolation, retries};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::{DependencyTimeouts, Route};
+use super::{DependencyTimeouts, Match, RouteBlock, Timeouts};
 use crate::decode::{Each, Written};
 
 /// A thing the service calls.
@@ -34,12 +34,14 @@ pub(crate) struct Dependency {
     /// How long each phase may take.
     pub(crate) timeouts: Option<DependencyTimeouts>,
     /// What it may take of the sidecar.
-    pub(crate) isolation: Option<Isolation>,
     /// When to stop calling it; one breaker for all routes that have none of their own.
     pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
+    pub(crate) isolation: Option<isolation::Spec>,
+    /// When a failed call is made again. Default: only what was certainly not sent, once.
+    pub(crate) retries: Option<retries::Spec>,
     /// Named matches of calls to it; a route `default` always exists.
     #[serde(default)]
-    pub(crate) routes: Each<Written<Route, RoutePolicies>>,
+    pub(crate) routes: Each<Written<DependencyRoute, RoutePolicies>>,
 }
 
 /// One address of a dependency.
@@ -98,12 +100,34 @@ pub(crate) struct Tls {
     pub(crate) key: Option<PathBuf>,
 }
 
-/// What a dependency may take of the sidecar.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+/// A named match of calls and what applies to it.
+#[derive(Debug, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-pub(crate) struct Isolation {
-    /// Connections to one endpoint. Default 256.
-    pub(crate) max_connections_per_endpoint: Option<NonZeroU32>,
-    /// Connections to one endpoint being opened at once, for each worker. Default 16.
-    pub(crate) max_connecting: Option<NonZeroU32>,
+pub(crate) struct DependencyRoute {
+    /// The identity of the route: its state follows this name.
+    #[schemars(pattern(r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$"))]
+    pub(crate) name: String,
+    /// Which calls. Default: all.
+    #[serde(rename = "match")]
+    pub(crate) matches: Option<Match>,
+    /// How long each phase may take; replaces the dependency's block whole.
+    pub(crate) timeouts: Option<Timeouts>,
+    /// When a failed call is made again; replaces the dependency's block whole.
+    pub(crate) retries: Option<retries::Spec>,
+    /// A breaker of its own, which only its calls feed; replaces the dependency's block whole.
+    pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
+}
+
+impl RouteBlock for DependencyRoute {
+    fn common(&self) -> (&str, Option<&Match>, Option<&Timeouts>) {
+        (&self.name, self.matches.as_ref(), self.timeouts.as_ref())
+    }
+
+    fn circuit_breaker(&self) -> Option<&circuit_breaker::Spec> {
+        self.circuit_breaker.as_ref()
+    }
+
+    fn retries(&self) -> Option<&retries::Spec> {
+        self.retries.as_ref()
+    }
 }

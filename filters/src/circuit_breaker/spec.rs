@@ -17,6 +17,7 @@ pub(super) const SHORTEST_THRESHOLD: Duration = Duration::from_millis(1);
 /// When to stop calling what fails, and how to begin again.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "CircuitBreaker")]
 pub struct Spec {
     /// How far back calls are counted. Default `10s`, from `1s` to `1m`.
     pub window: Timespan,
