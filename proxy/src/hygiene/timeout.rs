@@ -5,7 +5,6 @@
 //! cannot be read is as good as absent.
 //!
 //! Source of `grpc-timeout`: gRPC over HTTP/2, Requests: at most eight digits and a unit, `H M S m u n`.
-use std::io::Write as _;
 use std::time::Duration;
 
 use http::header::HeaderMap;
@@ -16,7 +15,7 @@ const ENVOY: &str = "x-envoy-expected-rq-timeout-ms";
 const GRPC: &str = "grpc-timeout";
 
 /// What a gRPC timeout may have for digits.
-const GRPC_MAX: u128 = 99_999_999;
+const GRPC_MAX: u64 = 99_999_999;
 
 /// How long the caller waits, if it says so.
 pub fn asked(headers: &HeaderMap) -> Option<Duration> {
@@ -40,17 +39,35 @@ pub fn reduced(left: Duration) -> Duration {
 
 /// Writes whole milliseconds, at least one: none would mean that it is too late.
 pub fn write_millis(out: &mut Vec<u8>, left: Duration) {
-    // Writing to memory does not fail.
-    let _ = write!(out, "{}", left.as_millis().max(1));
+    write_number(out, millis(left));
 }
 
 /// Writes the value of a `grpc-timeout`.
 pub fn write_grpc(out: &mut Vec<u8>, left: Duration) {
-    let millis = left.as_millis().max(1);
-    let _ = match millis {
-        ..=GRPC_MAX => write!(out, "{millis}m"),
-        _ => write!(out, "{}S", u128::from(left.as_secs()).min(GRPC_MAX)),
-    };
+    let millis = millis(left);
+    let (value, unit) =
+        if millis <= GRPC_MAX { (millis, b'm') } else { (left.as_secs().min(GRPC_MAX), b'S') };
+    write_number(out, value);
+    out.push(unit);
+}
+
+fn millis(left: Duration) -> u64 {
+    u64::try_from(left.as_millis()).unwrap_or(u64::MAX).max(1)
+}
+
+/// Decimal digits. This is written on every request, and formatting it costs several times as much.
+fn write_number(out: &mut Vec<u8>, number: u64) {
+    let (mut digits, mut left) = ([b'0'; 20], number);
+    let mut first = digits.len();
+    for (at, digit) in digits.iter_mut().enumerate().rev() {
+        // The remainder of a division by ten.
+        *digit = b'0' + (left % 10) as u8;
+        (left, first) = (left / 10, at);
+        if left == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(first..).unwrap_or_default());
 }
 
 fn grpc(text: &[u8]) -> Option<Duration> {
@@ -115,7 +132,7 @@ mod tests {
 
     #[test]
     fn writes_what_it_reads() {
-        for left in [1, 250, 15_000, 99_999_999, 100_000_000] {
+        for left in [1, 9, 10, 250, 15_000, 99_999_999, 100_000_000] {
             let left = Duration::from_millis(left);
             let (mut millis, mut grpc) = (Vec::new(), Vec::new());
             write_millis(&mut millis, left);
