@@ -185,6 +185,7 @@ fn dependency(dependency: &Dependency) -> Value {
     put(&mut times, "keepalive", Some(span(dependency.upstream.keepalive)));
     put(&mut map, "timeouts", Some(times.into()));
     put(&mut map, "isolation", serde_json::to_value(&dependency.isolation).ok());
+    put(&mut map, "balance", serde_json::to_value(dependency.balance).ok());
     put_policies(&mut map, &dependency.policies);
     put(&mut map, "circuit_breaker", breaker(dependency.circuit_breaker.as_ref()));
     put(&mut map, "routes", Some(dependency.routes.iter().map(route).collect()));

@@ -30,6 +30,7 @@ const KEYS: &[(&str, &[&str])] = &[
     ("Route", POLICIES),
     ("DependencyRoute", POLICIES),
     ("Dependency", POLICIES),
+    ("Balance", &["spill"]),
     ("Endpoint", &["zone"]),
     ("SidecarDocument", &["zone", "idempotency_store"]),
     ("PolicySource", &["control"]),
@@ -37,7 +38,7 @@ const KEYS: &[(&str, &[&str])] = &[
 ];
 
 /// Words by the type that would read them.
-const WORDS: &[(&str, &[&str])] = &[("Role", &["replica"])];
+const WORDS: &[(&str, &[&str])] = &[("Role", &["replica"]), ("By", &["consistent_hash"])];
 
 /// The refusal of a key, if `block` has it in another version.
 pub(crate) fn key(block: &str, key: &Key) -> Option<Problem> {

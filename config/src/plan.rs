@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::{RoutePolicies, UpstreamPolicies};
-use outrigger_filters::{isolation, retries};
+use outrigger_filters::{balance, isolation, retries};
 
 /// A whole policy, ready to be compiled by the proxy.
 #[derive(Clone, Debug, PartialEq)]
@@ -47,6 +47,8 @@ pub struct Dependency {
     pub upstream: Upstream,
     /// What it may take of the sidecar.
     pub isolation: isolation::Spec,
+    /// Which endpoint takes the next call.
+    pub balance: balance::Spec,
     /// Policies asked for every call to it, whichever route.
     pub policies: UpstreamPolicies,
     /// The breaker of all its routes that have none of their own; its state is the dependency's.

@@ -8,6 +8,7 @@
 //! Asking a chain never blocks, awaits, allocates or logs. The whole list of policies is in [`policies`]; one more
 //! is a new file, its `mod` line here, and its name in that list.
 
+pub mod balance;
 pub mod chain;
 pub mod circuit_breaker;
 pub mod clock;

@@ -73,6 +73,7 @@ impl<'t> Build<'_, 't> {
             listen: block.listen.as_deref().and_then(|listen| self.listen(listen, spot.key("listen"), taken)),
             upstream: self.upstream(block, &isolation, spot, key)?,
             isolation,
+            balance: block.balance.unwrap_or_default(),
             policies: written.policies.clone(),
             circuit_breaker: block.circuit_breaker.as_ref().map(breaker),
             routes,

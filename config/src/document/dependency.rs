@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use outrigger_filters::circuit_breaker;
 use outrigger_filters::policies::RoutePolicies;
 use outrigger_filters::unit::Timespan;
-use outrigger_filters::{isolation, retries};
+use outrigger_filters::{balance, isolation, retries};
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -37,6 +37,8 @@ pub(crate) struct Dependency {
     /// When to stop calling it; one breaker for all routes that have none of their own.
     pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
     pub(crate) isolation: Option<isolation::Spec>,
+    /// Which endpoint takes the next call. Default: the better of two, by time, calls in flight and failures.
+    pub(crate) balance: Option<balance::Spec>,
     /// When a failed call is made again. Default: only what was certainly not sent, once.
     pub(crate) retries: Option<retries::Spec>,
     /// Named matches of calls to it; a route `default` always exists.
