@@ -108,6 +108,23 @@ impl Retries {
         if never || matches!(self.knobs.mode, Mode::Shadow) { 0 } else { self.knobs.replay }
     }
 
+    /// How many attempts `call` may still make, the one under way included: what is left of its time is theirs.
+    #[must_use]
+    pub const fn left(&self, call: &Call) -> u32 {
+        let never = self.knobs.is_off() || !call.repeats || call.is_retry;
+        if never || matches!(self.knobs.mode, Mode::Shadow) {
+            return 1;
+        }
+        let left = self.knobs.attempts.saturating_sub(call.attempts);
+        if left == 0 { 1 } else { left }
+    }
+
+    /// Nothing but what provably never left is ever sent again, so there is nothing to decide about an answer.
+    #[must_use]
+    pub const fn is_off(&self) -> bool {
+        self.knobs.is_off()
+    }
+
     /// Whether it decides, only counts, or is not there.
     #[must_use]
     pub const fn mode(&self) -> Mode {

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod collect;
+mod protection;
 mod readiness;
 mod view;
 
@@ -124,7 +125,8 @@ fn share(
     let telemetry = Telemetry::new(config.workers, &service, &config.access_log)
         .map_err(other("cannot open the access log"))?;
     let store = StateStore::new(config.workers);
-    let resources = Resources { telemetry, store, clusters: Clusters::default(), app };
+    let max_in_flight = u64::try_from(config.limits.max_connections).unwrap_or(u64::MAX);
+    let resources = Resources { telemetry, store, clusters: Clusters::default(), app, max_in_flight };
     let nothing = outrigger_config::builtin(None).map_err(Refused::Document)?;
     let nothing = Snapshot::compile(&nothing.plan, 0, &resources)
         .map_err(|found| Refused::Other(found.into_iter().map(|(_, message)| message).collect()))?;
@@ -178,6 +180,7 @@ async fn serve(shared: Arc<Shared>) -> Result<ExitCode, Refused> {
     telemetry.register(Arc::new(collect::Collector { shared: Arc::clone(&shared) }));
     tokio::spawn(admin::serve(door, telemetry, Arc::clone(&view) as Arc<dyn admin::AdminView>));
     tokio::spawn(sweep(Arc::clone(&shared)));
+    tokio::spawn(protection::watch(Arc::clone(&shared)));
     tokio::spawn(certificates::follow(Arc::clone(&shared), tls));
     tokio::spawn(follow(applier, watch.zip(file)));
     wait(&view).await

@@ -1,6 +1,6 @@
 //! What can go wrong with an attempt, and what that says about it.
 
-use outrigger_filters::outcome::{Domain, Outcome};
+use outrigger_filters::outcome::Outcome;
 
 /// Why an attempt, or a request as a whole, did not get its answer.
 ///
@@ -25,11 +25,6 @@ impl Failure {
     /// The upstream may have seen some or all of the request.
     pub(crate) const fn sent(outcome: Outcome, detail: &'static str) -> Self {
         Self { outcome, sent: true, detail }
-    }
-
-    /// Whether the one free retry of an unsent request can help: not when the only endpoint just refused.
-    pub(crate) fn may_retry(&self, elsewhere: bool) -> bool {
-        !self.sent && (elsewhere && self.outcome.domain() == Domain::Network)
     }
 
     /// Classifies what ended a connection before the head of the answer.

@@ -5,6 +5,9 @@
 //!                                                                  (record, at the end of the reply's body)
 //! ```
 
+pub(crate) mod answer;
+pub(crate) mod attempt;
+mod deadline;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod inflow;
@@ -35,6 +38,7 @@ use crate::snapshot::Route;
 use crate::telemetry::Proto;
 use crate::worker::{Bound, Lane};
 
+use answer::Answer;
 use exchange::Exchange;
 use inflow::{Progress, RequestBody};
 use outflow::{Limits, Outflow, ReplyBody};
@@ -43,6 +47,8 @@ use outflow::{Limits, Outflow, ReplyBody};
 pub(crate) enum Stop {
     /// Refused by a policy; the rule counts from the first of its chain.
     Rejected(Rejection, Arc<Chain>),
+    /// Refused by the breaker or the isolation of what has this name.
+    Turned(Rejection, Arc<str>),
     /// Refused as it stands.
     Refused(Refusal),
     /// Tried, without success.
@@ -73,7 +79,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
         }
     };
     match run(&connection, &mut exchange, &place, body, upgrade).await {
-        Ok(Reached::Reply(answer)) => reply(exchange, &place.route, answer),
+        Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
         Err((stop, body)) => {
             let uninvited = waits && body.is_some();
@@ -100,7 +106,7 @@ pub(crate) struct Place {
 
 /// What became of a request that was sent.
 enum Reached {
-    Reply(forward::Answer),
+    Reply(Box<Answer>),
     Switched(Box<tunnel::Switch>),
 }
 
@@ -121,17 +127,17 @@ async fn run(
             Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
         return Err((Stop::Failed(failure), Some(body)));
     };
+    let total_at = exchange.started.after(place.route.timeouts.total);
+    let queue_at = match admit(exchange, place, total_at).await {
+        Ok(queue_at) => queue_at,
+        Err(turned) => return Err((turned, Some(body))),
+    };
     if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster) {
         return Err((Stop::Refused(refusal), Some(body)));
     }
-    let side = place.bound.side();
-    let plan = forward::Plan {
-        lane,
-        series: side.attempts,
-        timeouts: place.route.timeouts,
-        total_at: exchange.started.after(place.route.timeouts.total),
-        upgrade: upgrade.is_some(),
-    };
+    let upgrading = upgrade.is_some();
+    let plan =
+        forward::Plan { place, lane, total_at, queue_at, upgrade: upgrading, is_retry: exchange.is_retry() };
     let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
     if progress.is_none() {
         outgoing::say_that_nothing_comes(&mut exchange.request);
@@ -144,7 +150,7 @@ async fn run(
     if let Some(progress) = &progress {
         exchange.record.bytes_in = progress.bytes.get();
     }
-    let answer = sent.map_err(|failure| (malformed_body(connection, failure), None))?;
+    let answer = sent.map_err(|stop| (malformed_body(connection, stop), None))?;
     match upgrade {
         Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
@@ -154,17 +160,43 @@ async fn run(
                 Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
-        _ => Ok(Reached::Reply(answer)),
+        _ => Ok(Reached::Reply(Box::new(answer))),
     }
 }
 
 /// A client that broke off because we found its body malformed gets told so.
-fn malformed_body(connection: &Connection, failure: Failure) -> Stop {
-    match connection.signals.trouble() {
-        Some(trouble) if failure.outcome == Outcome::ClientCancelled => {
+fn malformed_body(connection: &Connection, stop: Stop) -> Stop {
+    match (connection.signals.trouble(), &stop) {
+        (Some(trouble), Stop::Failed(failure)) if failure.outcome == Outcome::ClientCancelled => {
             Stop::Refused(Refusal::Trouble(trouble))
         }
-        _ => Stop::Failed(failure),
+        _ => stop,
+    }
+}
+
+/// Asks whether the upstream is worth a call, and for leave to make it, which may take a while. Until when it may wait
+/// for a connection as well.
+async fn admit(exchange: &mut Exchange, place: &Place, total_at: Nanos) -> Result<Option<Nanos>, Stop> {
+    if place.route.breaker.is_none() && place.bound.line.is_none() {
+        return Ok(None);
+    }
+    let waited = exchange.record.timings.queue > 0;
+    let now = if waited { exchange.worker.now() } else { exchange.started };
+    if let Some(fuse) = &place.route.breaker {
+        fuse.breaker.peek(now).map_err(|rejection| Stop::Turned(rejection, Arc::clone(&fuse.name)))?;
+    }
+    let Some(line) = &place.bound.line else { return Ok(None) };
+    let worker = &exchange.worker;
+    match line.enter(|| worker.timer(), now, total_at).await {
+        Ok(entered) => {
+            if entered.waited {
+                let queued = exchange::micros(now, exchange.worker.now());
+                exchange.record.timings.queue = exchange.record.timings.queue.saturating_add(queued);
+            }
+            exchange.call = Some(entered.place);
+            Ok(Some(now.after(line.queue_timeout())))
+        }
+        Err(full) => Err(Stop::Turned(full.rejection(), Arc::clone(&place.bound.side().name))),
     }
 }
 
@@ -242,16 +274,15 @@ fn reject(exchange: &mut Exchange, rejection: Rejection, (gates, first): (&Arc<C
 }
 
 /// Passes the answer on.
-fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) -> Response<ReplyBody> {
-    let forward::Answer { response, mut lease, mut attempt } = answer;
+fn reply(mut exchange: Box<Exchange>, route: &Route, answer: Answer) -> Response<ReplyBody> {
+    let Answer { response, mut lease, mut attempt, outcome, awaits_grpc_status } = answer;
     let (mut parts, ()) = response.into_parts();
-    let now = exchange.worker.now();
+    let now = exchange.answered_at;
     exchange.answered(parts.status.as_u16(), true, now);
     hop::strip_response(&mut parts.headers, false);
     lease.recycle(std::mem::take(exchange.request.headers_mut()));
     outgoing::decorate(&exchange, &mut parts.headers, parts.version);
     parts.version = http::Version::HTTP_11;
-    let (outcome, awaits_grpc_status) = classify(&parts, lease.is_end_stream());
     if lease.is_end_stream() {
         attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
@@ -263,23 +294,6 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: forward::Answer) ->
     let outflow = Outflow::new(lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
     let body = if is_h2 { ReplyBody::Parked(worker.park(outflow)) } else { ReplyBody::Upstream(outflow) };
     Response::from_parts(parts, body)
-}
-
-/// What the answer says so far, and whether a gRPC status is still to come.
-fn classify(parts: &http::response::Parts, ended: bool) -> (Outcome, bool) {
-    let outcome = match parts.status.as_u16() {
-        ..400 => Outcome::Ok,
-        400..500 => Outcome::ClientError,
-        _ => Outcome::Upstream5xx,
-    };
-    if outcome != Outcome::Ok || !is_grpc(parts.headers.get(header::CONTENT_TYPE)) {
-        return (outcome, false);
-    }
-    match outflow::grpc_outcome(&parts.headers) {
-        Some(outcome) => (outcome, false),
-        None if ended => (Outcome::HttpResponseIncomplete, false),
-        None => (Outcome::Ok, true),
-    }
 }
 
 /// Streams may last; everything else ends within the total time.

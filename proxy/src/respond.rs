@@ -8,7 +8,6 @@ mod refusal;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, header};
 use hyper::body::Incoming;
-use outrigger_filters::chain::Chain;
 use outrigger_filters::filter::{Quota, Rejection};
 use outrigger_filters::outcome::Outcome;
 use outrigger_filters::rate_limits::headers as rate_headers;
@@ -26,6 +25,7 @@ pub(crate) use refusal::Refusal;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
 const SENT: HeaderName = HeaderName::from_static("outrigger-sent");
+pub(crate) const NO_RETRY: HeaderName = HeaderName::from_static("outrigger-no-retry");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");
 const GRPC_PUSHBACK: HeaderName = HeaderName::from_static("grpc-retry-pushback-ms");
@@ -62,7 +62,11 @@ pub(crate) fn stop(
 ) -> Response<ReplyBody> {
     let verdict = match stop {
         Stop::Refused(refusal) => Verdict::of_refusal(*refusal),
-        Stop::Rejected(rejection, gates) => Verdict::of_rejection(rejection, gates),
+        Stop::Rejected(rejection, gates) => {
+            let name = gates.rule(rejection.rule).map_or("", outrigger_filters::chain::Rule::name);
+            Verdict::of_rejection(rejection, name)
+        }
+        Stop::Turned(rejection, name) => Verdict::of_rejection(rejection, name),
         Stop::Failed(failure) => Verdict::of_failure(failure, route),
     };
     if let Some(unread) = unread {
@@ -184,10 +188,12 @@ impl Verdict {
         }
     }
 
-    fn of_rejection(rejection: &Rejection, gates: &Chain) -> Self {
-        let name = gates.rule(rejection.rule).map_or_else(String::new, |rule| rule.name().to_owned());
+    fn of_rejection(rejection: &Rejection, name: &str) -> Self {
+        let name = name.to_owned();
         let (problem, title) = match rejection.outcome {
             Outcome::RateLimited => ("rate-limited", "Too many requests"),
+            Outcome::DestinationUnavailable => ("circuit-open", "The dependency fails and is not called"),
+            Outcome::ConnectionLimitReached => ("isolation-full", "The dependency has all it may take"),
             _ => ("rejected", "The request was refused by policy"),
         };
         Self {
@@ -196,7 +202,7 @@ impl Verdict {
             error: rejection.error,
             problem,
             title,
-            detail: format!("refused by `{name}`"),
+            detail: format!("{} of `{name}`: {}", rejection.filter, rejection.reason),
             stage: rejection.filter,
             quota: rejection.quota.map(|quota| (name.clone(), quota)),
             name,
@@ -256,7 +262,11 @@ impl Verdict {
             self.reason.replace(['"', '\\'], "")
         );
         put(&mut headers, PROXY_STATUS, &status_line);
-        headers.insert(SENT, HeaderValue::from_static(if self.sent { "1" } else { "0" }));
+        let sent = self.sent || exchange.sent;
+        headers.insert(SENT, HeaderValue::from_static(if sent { "1" } else { "0" }));
+        if exchange.no_retry {
+            headers.insert(NO_RETRY, HeaderValue::from_static("1"));
+        }
         headers.insert(REQUEST_ID, exchange.request_id.to_value());
         if let Some((name, quota)) = &self.quota {
             quota_headers(&mut headers, name, quota);
@@ -305,8 +315,14 @@ impl Verdict {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert(GRPC_STATUS, HeaderValue::from(code));
         put(&mut headers, GRPC_MESSAGE, &format!("{}: {}", self.title, self.detail).replace('%', "%25"));
-        if let Some(seconds) = retry_after {
-            headers.insert(GRPC_PUSHBACK, HeaderValue::from(seconds.saturating_mul(1000)));
+        match retry_after {
+            _ if headers.contains_key(NO_RETRY) => {
+                headers.insert(GRPC_PUSHBACK, HeaderValue::from_static("-1"));
+            }
+            Some(seconds) => {
+                drop(headers.insert(GRPC_PUSHBACK, HeaderValue::from(seconds.saturating_mul(1000))))
+            }
+            None => {}
         }
         let mut response = Response::new(ReplyBody::Empty);
         *response.headers_mut() = headers;

@@ -8,18 +8,25 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use outrigger_config::plan::{
     Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream,
 };
 use outrigger_filters::chain::Chain;
+use outrigger_filters::circuit_breaker::{self, Breaker};
+use outrigger_filters::isolation::{self, Bulkhead, Process};
 use outrigger_filters::policies::UpstreamPolicies;
+use outrigger_filters::retries::Retries;
 use outrigger_filters::state::StateStore;
 
 use crate::router::Router;
 use crate::telemetry::{AttemptSeries, Direction, RouteSeries, Telemetry};
 use crate::upstream::cluster::{Cluster, Clusters};
+
+/// Bytes of bodies that are kept at once in case they must be sent again; dependencies have shares of it.
+const MAX_REPLAYED: u64 = 32 << 20;
 
 /// Name of the dependency that stands for all hosts nobody named.
 pub(crate) const PASS: &str = "pass";
@@ -31,6 +38,8 @@ pub(crate) struct Resources {
     pub(crate) clusters: Clusters,
     /// From the command line; beats `inbound.app`.
     pub(crate) app: Option<Upstream>,
+    /// Requests the process carries at once, of which each dependency has a share.
+    pub(crate) max_in_flight: u64,
 }
 
 /// The keys that lead to a place in the policy, and what is wrong there.
@@ -90,6 +99,19 @@ pub(crate) struct Side {
     /// None: nobody to forward to.
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) attempts: AttemptSeries,
+    /// What a dependency may take; the app is bounded by what comes in.
+    pub(crate) bulkhead: Option<Arc<Bulkhead>>,
+    /// The breaker of all routes that have none of their own.
+    pub(crate) breaker: Option<Fuse>,
+}
+
+/// A breaker by the name of what it stands on: a dependency or a route.
+#[derive(Clone)]
+pub(crate) struct Fuse {
+    pub(crate) name: Arc<str>,
+    /// Of a route; else of the dependency.
+    pub(crate) is_route: bool,
+    pub(crate) breaker: Arc<Breaker>,
 }
 
 /// One route, ready to serve.
@@ -99,6 +121,9 @@ pub(crate) struct Route {
     /// The gates of the route, then those of its dependency.
     pub(crate) gates: Arc<Chain>,
     pub(crate) upstream_gates: Arc<Chain>,
+    /// Asked before each attempt.
+    pub(crate) breaker: Option<Fuse>,
+    pub(crate) retries: Retries,
     pub(crate) series: RouteSeries,
     /// Its path is a regex whose named parts some key is made of.
     pub(crate) has_params: bool,
@@ -111,24 +136,39 @@ impl Snapshot {
     /// A file the plan names cannot be used. Each entry is the place in the policy and what is wrong.
     pub(crate) fn compile(plan: &Plan, generation: u64, resources: &Resources) -> Result<Self, Vec<Trouble>> {
         let mut problems = Vec::new();
+        let dependencies = plan.dependencies.len();
+        let process =
+            Process { max_in_flight: resources.max_in_flight, max_buffered: MAX_REPLAYED, dependencies };
         let app = resources.app.as_ref().or(plan.inbound.app.as_ref());
         let direction = Direction::Inbound;
         let inbound = Builder { resources, direction, name: "", problems: &mut problems }.side(
             app,
             &plan.inbound.routes,
             &UpstreamPolicies::default(),
+            None,
         );
         let mut dependencies = Vec::with_capacity(plan.dependencies.len());
         for planned in &plan.dependencies {
             let name = planned.name.as_str();
             let builder =
                 Builder { resources, direction: Direction::Outbound, name, problems: &mut problems };
-            dependencies.push(builder.side(Some(&planned.upstream), &planned.routes, &planned.policies));
+            let isolation = Bulkhead::build(&planned.isolation, name, &process, &resources.store);
+            let mut side = builder.side(
+                Some(&planned.upstream),
+                &planned.routes,
+                &planned.policies,
+                planned.circuit_breaker.as_ref(),
+            );
+            side.bulkhead = Some(isolation);
+            dependencies.push(side);
         }
         let pass = (plan.unknown_hosts == UnknownHosts::Pass).then(|| {
             let builder =
                 Builder { resources, direction: Direction::Outbound, name: PASS, problems: &mut problems };
-            builder.side(None, &[catch_all()], &UpstreamPolicies::default())
+            let mut side = builder.side(None, &[catch_all()], &UpstreamPolicies::default(), None);
+            let spec = isolation::Spec::default();
+            side.bulkhead = Some(Bulkhead::build(&spec, PASS, &process, &resources.store));
+            side
         });
         if !problems.is_empty() {
             return Err(problems);
@@ -193,7 +233,9 @@ fn catch_all() -> PlannedRoute {
         name: "default".into(),
         matches: outrigger_config::plan::Match::default(),
         timeouts: Timeouts::default(),
+        retries: None,
         policies: outrigger_filters::policies::RoutePolicies::default(),
+        circuit_breaker: None,
     }
 }
 
@@ -215,6 +257,13 @@ fn index(dependencies: &[Dependency]) -> Hosts {
     (hosts, suffixes)
 }
 
+/// What a side's routes share.
+struct Parent<'a> {
+    owner: &'a str,
+    upstream_gates: &'a Arc<Chain>,
+    breaker: Option<&'a Fuse>,
+}
+
 /// Builds one side.
 struct Builder<'a> {
     resources: &'a Resources,
@@ -230,6 +279,7 @@ impl Builder<'_> {
         upstream: Option<&Upstream>,
         routes: &[PlannedRoute],
         policies: &UpstreamPolicies,
+        breaker: Option<&circuit_breaker::Spec>,
     ) -> Side {
         let owner =
             if self.name.is_empty() { "inbound".to_owned() } else { format!("dependencies.{}", self.name) };
@@ -239,13 +289,26 @@ impl Builder<'_> {
             Router::default()
         });
         let upstream_gates = policies.build(&owner, &self.resources.store);
-        let routes = routes.iter().map(|route| self.route(&owner, route, &upstream_gates)).collect();
+        // Its slow threshold was resolved by the plan; the total time matters no more.
+        let breaker = breaker.and_then(|spec| self.fuse(spec, &owner, self.name, Timeouts::default().total));
+        let parent = Parent { owner: &owner, upstream_gates: &upstream_gates, breaker: breaker.as_ref() };
+        let routes = routes.iter().map(|route| self.route(&parent, route)).collect();
         let attempts = self.resources.telemetry.attempts(self.name);
-        Side { name: self.name.into(), router, routes, cluster, attempts }
+        Side { name: self.name.into(), router, routes, cluster, attempts, bulkhead: None, breaker }
     }
 
-    fn route(&self, owner: &str, planned: &PlannedRoute, upstream_gates: &Arc<Chain>) -> Arc<Route> {
-        let owner = format!("{owner}.routes.{}", planned.name);
+    fn fuse(&self, spec: &circuit_breaker::Spec, owner: &str, name: &str, total: Duration) -> Option<Fuse> {
+        let breaker = spec.build(owner, total, &self.resources.store)?;
+        Some(Fuse { name: name.into(), is_route: owner.contains(".routes."), breaker })
+    }
+
+    fn route(&self, parent: &Parent<'_>, planned: &PlannedRoute) -> Arc<Route> {
+        let upstream_gates = parent.upstream_gates;
+        let owner = format!("{}.routes.{}", parent.owner, planned.name);
+        let breaker = match &planned.circuit_breaker {
+            Some(own) => self.fuse(own, &owner, &planned.name, planned.timeouts.total),
+            None => parent.breaker.cloned(),
+        };
         let gates = planned.policies.build(&owner, &self.resources.store);
         let rules: Vec<String> =
             gates.rules().chain(upstream_gates.rules()).map(|(_, rule)| rule.name().to_owned()).collect();
@@ -257,6 +320,8 @@ impl Builder<'_> {
             timeouts: planned.timeouts,
             gates,
             upstream_gates: Arc::clone(upstream_gates),
+            breaker,
+            retries: Retries::build(planned.retries.as_ref(), parent.owner, &self.resources.store),
             series,
             has_params,
         })

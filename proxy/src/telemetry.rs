@@ -46,7 +46,7 @@ pub use self::names::{NameId, Names, RuleSet};
 pub use self::process::Process;
 pub use self::record::{Direction, Flags, Method, Outcome, Proto, Record, Timings};
 use self::series::Families;
-pub use self::worker::{Attempt, AttemptSeries, Retry, RouteSeries, Worker};
+pub use self::worker::{Attempt, AttemptSeries, RouteSeries, Worker};
 
 /// The telemetry of the process. Cheap to clone.
 #[derive(Clone, Debug)]

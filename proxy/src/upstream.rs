@@ -5,6 +5,7 @@ pub(crate) mod connection;
 pub(crate) mod dial;
 pub(crate) mod dns;
 pub(crate) mod h1;
+pub(crate) mod line;
 pub(crate) mod pool;
 pub(crate) mod stream;
 pub(crate) mod switched;

@@ -24,6 +24,7 @@ use crate::telemetry;
 use crate::timer::{Timer, Timers};
 use crate::upstream::cluster::Cluster;
 use crate::upstream::dns::Names;
+use crate::upstream::line::Line;
 use crate::upstream::pool::{Bounds, EndpointPool};
 
 /// What all workers and the service threads share.
@@ -66,6 +67,8 @@ pub(crate) struct Worker {
     timers: Rc<Timers>,
     local: RefCell<Rc<Local>>,
     pools: RefCell<HashMap<u64, Rc<EndpointPool>>>,
+    /// By the name of the dependency.
+    lines: RefCell<HashMap<Arc<str>, Rc<Line>>>,
     /// Clusters of hosts that nobody named, by host and port.
     passing: RefCell<HashMap<String, Rc<Lane>>>,
     /// Wall time at the clock's zero, in milliseconds; set again every second.
@@ -80,6 +83,8 @@ pub(crate) struct Local {
     pub(crate) snapshot: Arc<Snapshot>,
     pub(crate) inbound: Rc<Bound>,
     pub(crate) dependencies: Vec<Rc<Bound>>,
+    /// The way in to all hosts nobody named.
+    pub(crate) pass: Option<Rc<Line>>,
 }
 
 /// One side of a snapshot, with this worker's way to its upstream.
@@ -88,6 +93,8 @@ pub(crate) struct Bound {
     /// The dependency's number, none for the app.
     pub(crate) at: Option<usize>,
     pub(crate) lane: Option<Rc<Lane>>,
+    /// The way in, where calls are isolated.
+    pub(crate) line: Option<Rc<Line>>,
 }
 
 impl Bound {
@@ -124,10 +131,12 @@ impl Worker {
             timers: Timers::new(clock),
             local: RefCell::new(Rc::new(Local {
                 number,
-                inbound: Rc::new(Bound { snapshot: Arc::clone(&snapshot), at: None, lane: None }),
+                inbound: Rc::new(Bound { snapshot: Arc::clone(&snapshot), at: None, lane: None, line: None }),
                 snapshot: Arc::clone(&snapshot),
                 dependencies: Vec::new(),
+                pass: None,
             })),
+            lines: RefCell::default(),
             pools: RefCell::default(),
             passing: RefCell::default(),
             wall_base: Cell::new(0),
@@ -238,12 +247,28 @@ impl Worker {
     fn take_over(&self, number: u64, snapshot: Arc<Snapshot>) -> Rc<Local> {
         let bound = |at: Option<usize>, side: &Side| {
             let lane = side.cluster.as_ref().map(|cluster| Rc::new(Lane::new(Arc::clone(cluster))));
-            Rc::new(Bound { snapshot: Arc::clone(&snapshot), at, lane })
+            Rc::new(Bound { snapshot: Arc::clone(&snapshot), at, lane, line: self.line(side) })
         };
         let inbound = bound(None, &snapshot.inbound);
         let dependencies = snapshot.dependencies.iter().enumerate();
         let dependencies = dependencies.map(|(at, side)| bound(Some(at), side)).collect();
-        Rc::new(Local { number, snapshot, inbound, dependencies })
+        let pass = snapshot.pass.as_ref().and_then(|side| self.line(side));
+        let known = |name: &Arc<str>| snapshot.sides().chain(&snapshot.pass).any(|side| side.name == *name);
+        self.lines.borrow_mut().retain(|name, _| known(name));
+        Rc::new(Local { number, inbound, dependencies, pass, snapshot: Arc::clone(&snapshot) })
+    }
+
+    /// The line of this name, under the bounds of `side`; those who wait in it stay.
+    fn line(&self, side: &Side) -> Option<Rc<Line>> {
+        let bulkhead = side.bulkhead.as_ref()?;
+        let mut lines = self.lines.borrow_mut();
+        if let Some(line) = lines.get(&side.name) {
+            line.update(Arc::clone(bulkhead));
+            return Some(Rc::clone(line));
+        }
+        let line = Line::new(Arc::clone(bulkhead), self.clock);
+        lines.insert(Arc::clone(&side.name), Rc::clone(&line));
+        Some(line)
     }
 
     fn pool(
@@ -286,20 +311,24 @@ impl Lane {
         Self { cluster, seen: RefCell::default(), next: Cell::new(0) }
     }
 
-    /// The pool to try next: endpoints in turn, another one than `avoid` if there is one.
-    pub(crate) fn choose(&self, worker: &Worker, avoid: Option<u64>) -> Option<Rc<EndpointPool>> {
+    /// The pool to try next: endpoints in turn, one that is not in `avoid` if there is any.
+    pub(crate) fn choose(&self, worker: &Worker, avoid: &[u64]) -> Option<Rc<EndpointPool>> {
         self.refresh(worker);
         let seen = self.seen.borrow();
         let pools = &seen.1;
-        for _ in 0..pools.len().min(2) {
+        let turn = || {
             let at = self.next.get();
             self.next.set(at.wrapping_add(1));
-            let pool = pools.get(at.checked_rem(pools.len())?)?;
-            if pools.len() == 1 || avoid != Some(pool.endpoint.id) {
-                return Some(Rc::clone(pool));
+            pools.get(at.checked_rem(pools.len())?)
+        };
+        let mut chosen = turn()?;
+        for _ in 1..pools.len() {
+            if !avoid.contains(&chosen.endpoint.id) {
+                break;
             }
+            chosen = turn()?;
         }
-        None
+        Some(Rc::clone(chosen))
     }
 
     pub(crate) fn endpoint_count(&self) -> usize {

@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use outrigger_config::sidecar::{AccessLog, LogSink};
-use outrigger_proxy::telemetry::{Detail, Direction, Record, Retry, Telemetry, Timings};
+use outrigger_proxy::telemetry::{
+    Attempt, Detail, Direction, Method, Outcome, Proto, Record, Telemetry, Timings,
+};
 
 const OFF: AccessLog = AccessLog { sink: LogSink::Off, ok_sample_millionths: 0 };
 
@@ -13,12 +15,14 @@ fn an_unsampled_request_allocates_nothing_once_its_labels_are_known() {
     let worker = telemetry.worker().unwrap();
     let series = telemetry.route(Direction::Inbound, "create-order", "", []);
     let attempts = telemetry.attempts("inventory");
+    let attempt =
+        Attempt { method: Method::Get, status: 200, proto: Proto::H11, outcome: Outcome::Ok, total_us: 900 };
     let finish = |total| {
         worker.begin(Direction::Inbound);
         let record =
             Record { status: 200, timings: Timings { total, ..Timings::default() }, ..series.record(1, 1) };
         worker.finish(&record, &Detail { request_id: b"0190b6a3", path: b"/v1/orders", ..Detail::default() });
-        worker.retry(attempts, Retry::Unsent);
+        worker.attempt(attempts, &attempt);
     };
     finish(1);
     let info = allocation_counter::measure(|| (0..10_000).for_each(finish));

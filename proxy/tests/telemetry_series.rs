@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use outrigger_config::sidecar::{AccessLog, LogSink};
 use outrigger_proxy::telemetry::{
-    Attempt, Detail, Direction, Flags, Format, Method, Outcome, Proto, Record, Retry, RouteSeries, Telemetry,
+    Attempt, Detail, Direction, Flags, Format, Method, Outcome, Proto, Record, RouteSeries, Telemetry,
     Timings, Worker,
 };
 
@@ -122,13 +122,10 @@ fn tries_are_counted_apart_from_requests() {
     let attempt = Attempt { method: Method::Post, status: 0, proto: Proto::H2, outcome, total_us: 900 };
     worker.attempt(attempts, &attempt);
     worker.attempt(attempts, &Attempt { status: 200, outcome: Outcome::Ok, ..attempt });
-    worker.retry(attempts, Retry::Unsent);
     let samples = scrape(&telemetry);
     assert_eq!(sum(&samples, "outrigger_attempts_total"), 2.0);
     assert_eq!(sum(&samples, "http_client_request_duration_seconds_count"), 2.0);
     assert_eq!(sum(&samples, "outrigger_requests_total"), 0.0);
-    let retry = samples.iter().find(|s| s.name == "outrigger_retries_total").unwrap();
-    assert_eq!((retry.label("dependency"), retry.label("result")), ("inventory".into(), "unsent".into()));
 }
 
 #[test]

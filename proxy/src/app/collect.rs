@@ -3,6 +3,9 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use outrigger_filters::clock::Clock;
+
+use super::protection;
 use crate::telemetry::chains::Chains;
 use crate::telemetry::{Collect, Exposition};
 use crate::worker::Shared;
@@ -30,6 +33,7 @@ impl Collect for Collector {
             }
         }
         chains.finish(out);
+        protection::collect(out, &snapshot, self.shared.clock.now());
         for cluster in snapshot.sides().filter_map(|side| side.cluster.as_ref()) {
             let endpoints = cluster.endpoints();
             let sum = |read: fn(&crate::upstream::cluster::Endpoint) -> u64| {

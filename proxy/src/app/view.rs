@@ -4,8 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use outrigger_config::plan::Address;
+use outrigger_filters::clock::{Clock, Nanos};
 use serde_json::{Value, json};
 
+use super::protection;
 use super::readiness::Ready;
 use crate::admin::{AdminView, Readiness};
 use crate::policy::apply::Applier;
@@ -38,9 +40,13 @@ impl AdminView for View {
 
     fn dependencies(&self) -> Value {
         let snapshot = self.shared.live.load();
-        let dependencies: Vec<Value> = snapshot.dependencies.iter().map(dependency).collect();
+        let now = self.shared.clock.now();
+        let shown = |side| dependency(side, now);
+        let dependencies: Vec<Value> =
+            snapshot.dependencies.iter().chain(&snapshot.pass).map(shown).collect();
         let app = snapshot.inbound.cluster.as_ref().map(|_| endpoints(&snapshot.inbound));
-        json!({ "dependencies": dependencies, "app": { "endpoints": app } })
+        let breaker = protection::breakers(&snapshot.inbound, now);
+        json!({ "dependencies": dependencies, "app": { "endpoints": app, "breaker": breaker } })
     }
 
     fn start_drain(&self) {
@@ -52,15 +58,17 @@ impl AdminView for View {
     }
 }
 
-fn dependency(side: &Side) -> Value {
+fn dependency(side: &Side, now: Nanos) -> Value {
     let cluster = side.cluster.as_ref();
-    let in_flight: u64 = cluster.map_or(0, |cluster| {
-        cluster.endpoints().iter().map(|endpoint| endpoint.in_flight.load(Ordering::Relaxed)).sum()
-    });
+    let occupied = side.bulkhead.as_ref().map(|bulkhead| bulkhead.occupied());
     let trouble = cluster.filter(|cluster| cluster.endpoints().is_empty());
     json!({
         "name": &*side.name,
-        "in_flight": in_flight,
+        "breaker": protection::breakers(side, now),
+        "in_flight": occupied.map(|occupied| occupied.in_flight),
+        "limit": occupied.map(|occupied| occupied.limit),
+        "queued": occupied.map(|occupied| occupied.queued),
+        "buffered_bytes": occupied.map(|occupied| occupied.buffered),
         "endpoints": endpoints(side),
         "trouble": trouble.map(|cluster| cluster.trouble().label()),
     })

@@ -38,6 +38,8 @@ pub enum Field {
     RequestId = 1 << 11,
     /// `traceparent` or `tracestate`.
     Trace = 1 << 12,
+    /// `outrigger-attempt` or `grpc-previous-rpc-attempts`.
+    Attempt = 1 << 13,
 }
 
 impl Seen {
@@ -67,6 +69,8 @@ impl Seen {
             "host" => Field::Host,
             "via" => Field::Via,
             "traceparent" | "tracestate" => Field::Trace,
+            "grpc-previous-rpc-attempts" => Field::Attempt,
+            "outrigger-attempt" => return self.with(Field::Attempt).with(Field::Claim),
             "x-request-id" => return self.with(Field::RequestId).with(Field::Claim),
             "x-forwarded-for" | "x-forwarded-proto" | "x-forwarded-host" | "forwarded" => {
                 return self.with(Field::Forwarded).with(Field::Claim);

@@ -20,6 +20,7 @@ use crate::hygiene::seen::{Field, Seen};
 use crate::server::connection::Connection;
 use crate::snapshot::Snapshot;
 use crate::telemetry::{Detail, Flags, Record, RouteSeries};
+use crate::upstream::line;
 use crate::worker::Worker;
 
 /// A request in flight.
@@ -38,6 +39,14 @@ pub(crate) struct Exchange {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) client: IpAddr,
     pub(crate) request_id: RequestId,
+    /// Some of it may have reached the upstream.
+    pub(crate) sent: bool,
+    /// Whoever gets the answer had better not ask again.
+    pub(crate) no_retry: bool,
+    /// When the head of the answer came.
+    pub(crate) answered_at: Nanos,
+    /// Leave to call the dependency.
+    pub(crate) call: Option<line::Place>,
     /// For the log: why, where the outcome alone does not say.
     pub(crate) detail: &'static str,
     connection: Rc<Connection>,
@@ -75,6 +84,10 @@ impl Exchange {
             host: host(&request, seen),
             client: connection.client_ip(headers, seen),
             request_id,
+            sent: false,
+            no_retry: false,
+            answered_at: started,
+            call: None,
             detail: "",
             connection: Rc::clone(connection),
             quota: None,
@@ -125,6 +138,8 @@ impl Exchange {
             admitted.settle(outcome, now);
         }
         self.connection.signals.end(now);
+        // Whoever waits for it need not wait for the rest.
+        self.call = None;
         let detail = Detail {
             method: b"",
             path: self.request.uri().path().as_bytes(),

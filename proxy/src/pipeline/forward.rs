@@ -1,116 +1,224 @@
-//! From a clean request to the upstream's answer: endpoint, connection, try, one free retry.
+//! From a clean request to the upstream's answer: breaker, endpoint, connection, try, and again where that is right.
 
-use std::future::Future;
 use std::pin::pin;
 use std::rc::Rc;
-use std::task::{Context, Poll, ready};
+use std::sync::Arc;
+use std::time::Duration;
 
-use http::Request;
-use http::Response;
 use http::uri::{Authority, Scheme};
+use http::{Request, Response};
 use hyper::body::Incoming;
-use outrigger_config::plan::Timeouts;
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
+use outrigger_filters::retries::{Attempt, Call, Decision, Original, Token};
 
+use super::answer::{Answer, Told, classify};
+use super::attempt::Try;
+use super::deadline::Deadline;
 use super::exchange::{Exchange, micros};
 use super::inflow::{Progress, RequestBody};
+use super::{Place, Stop};
 use crate::failure::Failure;
 use crate::hygiene::hop;
-use crate::telemetry::{Attempt, AttemptSeries, Method, Proto, Retry};
-use crate::timer::Timer;
+use crate::telemetry::Proto;
 use crate::upstream::connection::SendResult;
 use crate::upstream::h1::Unanswered;
 use crate::upstream::pool::{Carrier, Lease};
 use crate::worker::Lane;
 
-/// One try at the upstream, reported once.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Try {
-    series: AttemptSeries,
-    started: Nanos,
-    method: Method,
-    proto: Proto,
-    open: bool,
-}
-
-impl Try {
-    fn begin(series: AttemptSeries, exchange: &mut Exchange, now: Nanos) -> Self {
-        exchange.record.attempts = exchange.record.attempts.saturating_add(1);
-        let method = exchange.record.method;
-        Self { series, started: now, method, proto: Proto::H11, open: true }
-    }
-
-    /// Not reported yet.
-    pub(crate) const fn is_open(&self) -> bool {
-        self.open
-    }
-
-    pub(crate) fn end(&mut self, exchange: &Exchange, outcome: Outcome, now: Nanos) {
-        if !std::mem::take(&mut self.open) {
-            return;
-        }
-        let status = exchange.record.status;
-        let total_us = micros(self.started, now);
-        let attempt = Attempt { method: self.method, status, proto: self.proto, outcome, total_us };
-        exchange.worker.telemetry.attempt(self.series, &attempt);
-    }
-}
-
-/// An answer's head, and what its body needs.
-pub(crate) struct Answer {
-    pub(crate) response: Response<()>,
-    pub(crate) lease: Lease,
-    pub(crate) attempt: Try,
-}
-
 /// How a request is to be sent.
 pub(crate) struct Plan<'a> {
+    pub(crate) place: &'a Place,
     pub(crate) lane: &'a Rc<Lane>,
-    pub(crate) series: AttemptSeries,
-    pub(crate) timeouts: Timeouts,
     pub(crate) total_at: Nanos,
+    /// Until when it may wait for a connection while all are in use; none: as long as connecting may take.
+    pub(crate) queue_at: Option<Nanos>,
     /// On a fresh connection, which is pooled only if the upstream refuses to switch.
     pub(crate) upgrade: bool,
+    /// It is somebody's retry already.
+    pub(crate) is_retry: bool,
 }
 
-/// Sends the request, with `body`. What is certain not to have been sent is sent once more, on a fresh connection or elsewhere.
+/// Where the next try is to go.
+#[derive(Default)]
+struct Aim {
+    /// On a connection of its own making: the pooled one had been closed.
+    fresh: bool,
+    /// Not to these endpoints, if there are others.
+    avoid: Vec<u64>,
+}
+
+/// Sends the request, with `body`, as often as that is right.
 pub(crate) async fn send(
     exchange: &mut Exchange,
     plan: &Plan<'_>,
     mut body: RequestBody,
     progress: Option<&Progress>,
-) -> Result<Answer, Failure> {
-    let mut avoid = None;
+) -> Result<Answer, Stop> {
+    let retries = &plan.place.route.retries;
+    let original = Original { method: exchange.request.method(), keyed: false, is_retry: plan.is_retry };
+    let mut call = retries.begin(&original, exchange.started);
+    if let Some(progress) = progress {
+        let bytes = plan.place.bound.line.as_ref().map(|line| line.bulkhead().bytes());
+        progress.keep(retries.replay(&call), bytes);
+    }
+    let (mut aim, mut price): (_, Option<Token>) = (Aim { fresh: plan.upgrade, ..Aim::default() }, None);
     loop {
-        let is_retry = exchange.record.attempts > 0;
         // The first try begins with the request, as near as matters.
-        let later = is_retry || exchange.record.timings.queue > 0;
+        let later = exchange.record.attempts > 0 || exchange.record.timings.queue > 0;
         let now = if later { exchange.worker.now() } else { exchange.started };
-        let mut attempt = Try::begin(plan.series, exchange, now);
-        // After a stale connection a fresh one; after an endpoint that cannot be reached any of another.
-        let fresh = plan.upgrade || (is_retry && avoid.is_none());
-        let mut clock = Deadline::begin(exchange, plan, progress, now);
-        let tried = match acquire(exchange, plan, &mut clock, fresh, avoid).await {
+        let mut attempt = begin(exchange, plan, now)?;
+        if let Some(price) = price.take() {
+            price.spent();
+        }
+        exchange.added.previous = call.previous();
+        let try_at = try_at(plan, &attempt, &call, now);
+        let mut clock = Deadline::begin(exchange, &plan.place.route.timeouts, progress, (now, try_at));
+        let tried = match acquire(exchange, plan, &mut clock, &aim).await {
             Ok(lease) => once(exchange, plan, (lease, body), (&mut attempt, &mut clock)).await,
-            Err((failure, endpoint)) => Err(Missed { failure, body: Some(body), endpoint }),
+            Err((failure, endpoint)) => Err(Missed { failure, body: Some(body), endpoint, stale: false }),
         };
-        let missed = match tried {
-            Ok((response, lease)) => return Ok(Answer { response, lease, attempt }),
-            Err(missed) => missed,
-        };
-        let now = exchange.worker.now();
-        attempt.end(exchange, missed.failure.outcome, now);
-        let elsewhere = plan.lane.endpoint_count() > 1 || missed.endpoint.is_none();
-        match missed.body {
-            Some(unsent) if !is_retry && missed.failure.may_retry(elsewhere) && now < plan.total_at => {
-                exchange.worker.telemetry.retry(plan.series, Retry::Unsent);
-                body = unsent;
-                avoid = missed.endpoint;
+        drop(clock);
+        let again = match tried {
+            Ok((response, lease)) => {
+                let answer = answered(exchange, (response, lease, attempt));
+                if answer.outcome == Outcome::Ok && retries.is_off() {
+                    return Ok(answer);
+                }
+                let Some(again) = after_answer(exchange, plan, &mut call, &answer, progress) else {
+                    return Ok(answer);
+                };
+                aim.avoid.push(answer.lease.endpoint_id());
+                discard(exchange, answer);
+                again
             }
-            _ => return Err(missed.failure),
+            Err(missed) => {
+                let now = exchange.worker.now();
+                attempt.end(exchange, missed.failure.outcome, now);
+                exchange.sent |= missed.failure.sent;
+                after_failure(exchange, plan, &mut call, missed, (progress, &mut aim))?
+            }
+        };
+        let (kept, after, token) = again;
+        (body, price) = (kept, Some(token));
+        wait(exchange, after).await;
+    }
+}
+
+/// Another try was decided: with this body, after this time, at this price.
+type Again = (RequestBody, Duration, Token);
+
+/// Asks the breaker, and begins a try.
+fn begin(exchange: &mut Exchange, plan: &Plan<'_>, now: Nanos) -> Result<Try, Stop> {
+    let permit = match &plan.place.route.breaker {
+        None => None,
+        Some(fuse) => {
+            let draw = (exchange.worker.random.borrow_mut().next_u64() >> 32) as u32;
+            let permit = fuse.breaker.acquire(now, draw, false);
+            Some(permit.map_err(|rejection| Stop::Turned(rejection, Arc::clone(&fuse.name)))?)
+        }
+    };
+    Ok(Try::begin(plan.place.bound.side().attempts, permit, exchange, now))
+}
+
+/// When a try has taken too long: its own time, its part of the time left, a probe's time.
+fn try_at(plan: &Plan<'_>, attempt: &Try, call: &Call, now: Nanos) -> Nanos {
+    let route = &plan.place.route;
+    let share = || plan.total_at.since(now).checked_div(route.retries.left(call)).unwrap_or_default();
+    let try_at = match (route.timeouts.per_try, route.retries.left(call)) {
+        (Some(per_try), _) => now.after(per_try),
+        (None, 1) => plan.total_at,
+        (None, _) => now.after(share()),
+    };
+    let probe_at = attempt.give_up_at().unwrap_or(plan.total_at);
+    try_at.min(probe_at).min(plan.total_at)
+}
+
+fn answered(exchange: &mut Exchange, (response, lease, mut attempt): (Response<()>, Lease, Try)) -> Answer {
+    let (outcome, awaits_grpc_status) = classify(&response, lease.is_end_stream());
+    let now = exchange.worker.now();
+    exchange.answered_at = now;
+    attempt.answered(Told::read(&response, outcome), now);
+    exchange.sent = true;
+    Answer { response, lease, attempt, outcome, awaits_grpc_status }
+}
+
+/// Whether to ask again although an answer is here.
+fn after_answer(
+    exchange: &mut Exchange,
+    plan: &Plan<'_>,
+    call: &mut Call,
+    answer: &Answer,
+    progress: Option<&Progress>,
+) -> Option<Again> {
+    let told = answer.attempt.told();
+    let facts = Attempt {
+        elsewhere: plan.lane.endpoint_count() > 1,
+        replayable: progress.is_none_or(Progress::is_kept),
+        retry_after: told.retry_after,
+        no_retry: told.no_retry,
+        ..Attempt::new(answer.outcome, told.status, !told.unsent)
+    };
+    let (after, token, _) = decide(exchange, plan, call, &facts, exchange.answered_at)?;
+    Some((progress.map_or(RequestBody::Empty, Progress::again), after, token))
+}
+
+/// Whether to try again after a failure, and where.
+fn after_failure(
+    exchange: &mut Exchange,
+    plan: &Plan<'_>,
+    call: &mut Call,
+    missed: Missed,
+    (progress, aim): (Option<&Progress>, &mut Aim),
+) -> Result<Again, Stop> {
+    let Missed { failure, body, endpoint, stale } = missed;
+    let facts = Attempt {
+        stale,
+        elsewhere: endpoint.is_none() || plan.lane.endpoint_count() > 1,
+        replayable: body.is_some() || progress.is_none_or(Progress::is_kept),
+        ..Attempt::new(failure.outcome, None, failure.sent)
+    };
+    let now = exchange.worker.now();
+    let Some((after, token, elsewhere)) = decide(exchange, plan, call, &facts, now) else {
+        return Err(Stop::Failed(failure));
+    };
+    aim.fresh = plan.upgrade || stale;
+    if elsewhere {
+        aim.avoid.extend(endpoint);
+    }
+    let again = body.unwrap_or_else(|| progress.map_or(RequestBody::Empty, Progress::again));
+    Ok((again, after, token))
+}
+
+fn decide(
+    exchange: &mut Exchange,
+    plan: &Plan<'_>,
+    call: &mut Call,
+    facts: &Attempt,
+    now: Nanos,
+) -> Option<(Duration, Token, bool)> {
+    let draw = exchange.worker.random.borrow_mut().next_u64();
+    match plan.place.route.retries.decide(call, facts, plan.total_at.since(now), now, draw) {
+        Decision::Retry { after, token, elsewhere } => Some((after, token, elsewhere)),
+        Decision::No(reason) => {
+            exchange.no_retry |= reason.is_final_for_callers();
+            None
         }
     }
+}
+
+async fn wait(exchange: &Exchange, after: Duration) {
+    if !after.is_zero() {
+        let at = exchange.worker.now().after(after);
+        Box::pin(async { exchange.worker.timer().until(at).await }).await;
+    }
+}
+
+/// Ends a try whose answer nobody gets.
+fn discard(exchange: &Exchange, mut answer: Answer) {
+    let now = exchange.worker.now();
+    answer.attempt.end(exchange, answer.outcome, now);
+    answer.lease.discard(now);
 }
 
 /// A try without an answer.
@@ -118,8 +226,10 @@ struct Missed {
     failure: Failure,
     /// Given back only if nothing of the request was sent.
     body: Option<RequestBody>,
-    /// The endpoint that could not be reached; none if it was only a stale connection.
+    /// Where it was, or would have been; none if nobody was to be found.
     endpoint: Option<u64>,
+    /// It was only that a pooled connection had been closed.
+    stale: bool,
 }
 
 /// A connection: pooled if one is ready, else a new one.
@@ -127,33 +237,50 @@ async fn acquire(
     exchange: &mut Exchange,
     plan: &Plan<'_>,
     clock: &mut Deadline<'_>,
-    fresh: bool,
-    avoid: Option<u64>,
+    aim: &Aim,
 ) -> Result<Lease, (Failure, Option<u64>)> {
     let worker = Rc::clone(&exchange.worker);
     let now = clock.began;
-    let mut chosen = plan.lane.choose(&worker, avoid);
+    let mut chosen = plan.lane.choose(&worker, &aim.avoid);
     if chosen.is_none() && plan.lane.endpoint_count() == 0 {
         let resolved = Box::pin(plan.lane.cluster.wait_resolved());
         let timeout = || Failure::unsent(Outcome::DnsTimeout, "the name was not resolved in time");
-        clock.connecting(resolved, timeout).await.map_err(|failure| (failure, None))?;
-        chosen = plan.lane.choose(&worker, avoid);
+        clock.within(clock.connect_at(now), resolved, timeout).await.map_err(|failure| (failure, None))?;
+        chosen = plan.lane.choose(&worker, &aim.avoid);
     }
     let Some(pool) = chosen else {
         let failure = Failure::unsent(plan.lane.cluster.trouble(), "there is no endpoint");
         return Err((failure, None));
     };
-    if !fresh && let Some(lease) = pool.ready(now) {
+    if !aim.fresh
+        && let Some(lease) = pool.ready(now)
+    {
         return Ok(lease);
     }
-    let timeout = || match pool.is_full() {
-        true => Failure::unsent(Outcome::ConnectionLimitReached, "no connection came free in time"),
-        false => Failure::unsent(Outcome::ConnectionTimeout, "the endpoint did not accept in time"),
-    };
     // Boxed because it is rare and large: the state of every request would be as large.
-    let connected = clock.connecting(Box::pin(pool.connect(&plan.lane.cluster)), timeout).await;
+    let connected = Box::pin(connect(plan, clock, &pool)).await;
     exchange.record.timings.connect = micros(now, worker.now());
-    connected.and_then(|connected| connected).map_err(|failure| (failure, Some(pool.endpoint.id)))
+    connected.map_err(|failure| (failure, Some(pool.endpoint.id)))
+}
+
+/// A new connection, or one that comes free first.
+async fn connect(
+    plan: &Plan<'_>,
+    clock: &mut Deadline<'_>,
+    pool: &Rc<crate::upstream::pool::EndpointPool>,
+) -> Result<Lease, Failure> {
+    let (mut start, mut again) = (clock.began, false);
+    while !pool.has_room() {
+        let at = plan.queue_at.unwrap_or_else(|| clock.connect_at(start));
+        let full = || Failure::unsent(Outcome::ConnectionLimitReached, "no connection came free in time");
+        if let Some(lease) = clock.within(at, pool.turn(again), full).await?? {
+            return Ok(lease);
+        }
+        // Room for a new one, unless somebody was quicker.
+        (start, again) = (clock.now(), true);
+    }
+    let late = || Failure::unsent(Outcome::ConnectionTimeout, "the endpoint did not accept in time");
+    clock.within(clock.connect_at(start), pool.open(&plan.lane.cluster), late).await?
 }
 
 async fn once(
@@ -162,7 +289,8 @@ async fn once(
     (mut lease, body): (Lease, RequestBody),
     (attempt, clock): (&mut Try, &mut Deadline<'_>),
 ) -> Result<(Response<()>, Lease), Missed> {
-    let missed = |failure| Missed { failure, body: None, endpoint: None };
+    let endpoint = Some(lease.endpoint_id());
+    let missed = |failure| Missed { failure, body: None, endpoint, stale: false };
     clock.sent();
     let result = match &mut lease.carrier {
         Carrier::Own(h1) => {
@@ -192,7 +320,8 @@ async fn once(
         Ok(Err(Unanswered::Unsent(body))) => Err(Missed {
             failure: Failure::unsent(Outcome::ConnectionTerminated, "the pooled connection was closed"),
             body: Some(body),
-            endpoint: None,
+            endpoint,
+            stale: true,
         }),
         Ok(Err(Unanswered::Failed(failure))) | Err(failure) => Err(missed(failure)),
     }
@@ -240,85 +369,4 @@ fn as_http2(exchange: &Exchange, tls: bool) -> Request<()> {
     *request.uri_mut() = http::Uri::from_parts(parts).unwrap_or_default();
     *request.version_mut() = http::Version::HTTP_2;
     request
-}
-
-/// The times one try is bound by.
-struct Deadline<'a> {
-    began: Nanos,
-    plan: &'a Plan<'a>,
-    progress: Option<&'a Progress>,
-    timer: Timer,
-    /// When the request was handed to the connection.
-    sent: Nanos,
-    try_at: Nanos,
-    clock: outrigger_filters::clock::SystemClock,
-}
-
-impl<'a> Deadline<'a> {
-    fn begin(exchange: &Exchange, plan: &'a Plan<'a>, progress: Option<&'a Progress>, now: Nanos) -> Self {
-        let total = plan.total_at;
-        let try_at = plan.timeouts.per_try.map_or(total, |per_try| now.after(per_try).min(total));
-        let (timer, clock) = (exchange.worker.timer(), exchange.worker.clock);
-        Self { began: now, plan, progress, timer, sent: now, try_at, clock }
-    }
-
-    fn sent(&mut self) {
-        use outrigger_filters::clock::Clock;
-        // Close enough unless a connection had to be opened; then the head's time starts after it.
-        if self.timer_was_used() {
-            self.sent = self.clock.now();
-        }
-    }
-
-    fn timer_was_used(&self) -> bool {
-        self.timer.is_set()
-    }
-
-    /// `future`, within the time to connect.
-    async fn connecting<T>(
-        &mut self,
-        future: impl Future<Output = T>,
-        late: impl FnOnce() -> Failure,
-    ) -> Result<T, Failure> {
-        let at = self.began.after(self.plan.timeouts.connect).min(self.try_at);
-        let mut future = pin!(future);
-        let result = std::future::poll_fn(|cx| {
-            if let Poll::Ready(done) = future.as_mut().poll(cx) {
-                return Poll::Ready(Some(done));
-            }
-            self.timer.poll_at(cx, at).map(|()| None)
-        })
-        .await;
-        result.ok_or_else(late)
-    }
-
-    /// The head of the answer, in time.
-    async fn head<T>(&mut self, mut look: impl FnMut(&mut Context<'_>) -> Poll<T>) -> Result<T, Failure> {
-        std::future::poll_fn(|cx| match look(cx) {
-            Poll::Ready(done) => Poll::Ready(Ok(done)),
-            Poll::Pending => self.poll_late(cx).map(Err),
-        })
-        .await
-    }
-
-    fn poll_late(&mut self, cx: &mut Context<'_>) -> Poll<Failure> {
-        let timeouts = &self.plan.timeouts;
-        let body_ended = self.progress.map_or(Some(self.sent), |progress| progress.ended.get());
-        let stalled = self.progress.and_then(|progress| progress.client_stalled.get());
-        // The client owes bytes, or the upstream takes none, or the upstream owes its answer.
-        let phase_at = match (body_ended, stalled) {
-            (Some(ended), _) => ended.after(timeouts.first_byte),
-            (None, Some(since)) => since.after(timeouts.body_idle),
-            (None, None) => self.progress.map_or(self.sent, |p| p.last.get()).after(timeouts.body_idle),
-        };
-        ready!(self.timer.poll_at(cx, phase_at.min(self.try_at)));
-        if phase_at > self.try_at || body_ended.is_some() {
-            let why = "the upstream did not answer in time";
-            return Poll::Ready(Failure::sent(Outcome::HttpResponseTimeout, why));
-        }
-        Poll::Ready(match stalled {
-            Some(_) => Failure::sent(Outcome::SlowClient, "the client stopped sending its body"),
-            None => Failure::sent(Outcome::ConnectionWriteTimeout, "the upstream stopped reading the body"),
-        })
-    }
 }

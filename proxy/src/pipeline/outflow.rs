@@ -11,8 +11,8 @@ use http_body::{Body, Frame, SizeHint};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
 
+use super::attempt::Try;
 use super::exchange::Exchange;
-use super::forward::Try;
 use super::parked::Parked;
 use crate::timer::Timer;
 use crate::upstream::h1::BrokenOff;

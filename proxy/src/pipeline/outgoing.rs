@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
 
 use super::exchange::Exchange;
 use crate::hygiene::forwarded::{self, PeerHeaders};
@@ -10,12 +10,15 @@ use crate::hygiene::request_id::{RequestId, X_REQUEST_ID};
 use crate::hygiene::seen::Field;
 use crate::hygiene::trace::{self, TRACEPARENT, TraceContext};
 use crate::hygiene::via;
-use crate::respond::{Refusal, quota_headers};
+use crate::respond::{NO_RETRY, Refusal, quota_headers};
 use crate::server::connection::Connection;
 use crate::upstream::cluster::Cluster;
 
 /// Sidecars of ours a request may have passed; more is a loop.
 const MAX_HOPS: usize = 16;
+
+const ATTEMPT: &str = "outrigger-attempt";
+const GRPC_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
 
 /// What every request of a client connection says about the client, in both forms it is needed in.
 pub(crate) struct Introduction {
@@ -44,6 +47,8 @@ pub(crate) struct Added {
     /// None if the request's own fields say it, with what a trusted peer said before.
     introduction: Option<Rc<Introduction>>,
     trace: Option<TraceContext>,
+    /// Tries that came before this one.
+    pub(super) previous: u32,
 }
 
 impl Exchange {
@@ -58,6 +63,9 @@ impl Exchange {
         if let Some(trace) = self.added.trace {
             write_field(out, TRACEPARENT.as_str(), &trace.to_text());
         }
+        for (name, previous) in self.previous() {
+            write_field(out, name, previous.to_string().as_bytes());
+        }
     }
 
     /// Sets the added fields in `headers`.
@@ -69,6 +77,23 @@ impl Exchange {
         if let Some(Ok(trace)) = self.added.trace.map(|trace| HeaderValue::from_bytes(&trace.to_text())) {
             headers.insert(&TRACEPARENT, trace);
         }
+        for (name, previous) in self.previous() {
+            headers.insert(HeaderName::from_static(name), HeaderValue::from(previous));
+        }
+    }
+
+    /// What a retry says about itself, so that no layer behind us retries it as well.
+    fn previous(&self) -> impl Iterator<Item = (&'static str, u32)> + use<> {
+        let names = [Some(ATTEMPT), self.is_grpc.then_some(GRPC_ATTEMPTS)];
+        let previous = self.added.previous;
+        names.into_iter().flatten().filter(move |_| previous > 0).map(move |name| (name, previous))
+    }
+
+    /// It came as somebody's retry.
+    pub(super) fn is_retry(&self) -> bool {
+        let headers = self.request.headers();
+        let count = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
+        self.seen.has(Field::Attempt) && [ATTEMPT, GRPC_ATTEMPTS].into_iter().filter_map(count).any(|n| n > 0)
     }
 }
 
@@ -167,6 +192,9 @@ fn to_origin_form(request: &mut Request<()>) {
 pub(super) fn decorate(exchange: &Exchange, headers: &mut HeaderMap, version: Version) {
     if exchange.worker.shared.config.via_responses {
         via::add(headers, version);
+    }
+    if exchange.no_retry {
+        headers.insert(NO_RETRY, HeaderValue::from_static("1"));
     }
     if let Some((gates, quota)) = &exchange.quota
         && let Some(rule) = gates.rule(quota.rule)

@@ -94,7 +94,12 @@ fn outbound(
     };
     let lane = connection.worker.passing(&format!("{host}:{port}"), make).ok_or(Refusal::UnknownHost)?;
     dns::follow(&lane.cluster, &connection.worker.shared.names);
-    let bound = Bound { snapshot: Arc::clone(&local.snapshot), at: None, lane: Some(Rc::clone(&lane)) };
+    let bound = Bound {
+        snapshot: Arc::clone(&local.snapshot),
+        at: None,
+        lane: Some(Rc::clone(&lane)),
+        line: local.pass.as_ref().map(Rc::clone),
+    };
     let rank = pass.router.find(&routing(request, host)).ok_or(Refusal::UnknownHost)?;
     let route = pass.routes.get(rank).ok_or(Refusal::UnknownHost)?;
     Ok(Place { bound: Rc::new(bound), lane: Some(lane), route: Arc::clone(route), rank })

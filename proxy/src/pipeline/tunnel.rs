@@ -11,8 +11,8 @@ use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadHalf, WriteHalf};
 
+use super::answer::Answer;
 use super::exchange::Exchange;
-use super::forward::Answer;
 use super::outflow::ReplyBody;
 use crate::server::connection::Connection;
 use crate::snapshot::Route;
@@ -36,9 +36,11 @@ pub(super) fn open(
     switch: Switch,
 ) -> Response<ReplyBody> {
     let Switch { client, answer } = switch;
-    let Answer { response, mut lease, mut attempt } = answer;
+    let Answer { response, mut lease, mut attempt, .. } = answer;
     let now = exchange.worker.now();
     exchange.answered(response.status().as_u16(), true, now);
+    // How long the tunnel lasts, and how it ends, says nothing about the upstream.
+    attempt.settle(Outcome::Ok, now);
     connection.signals.tunnel();
     let idle = route.timeouts.stream_idle;
     let worker = Rc::clone(&exchange.worker);

@@ -25,9 +25,6 @@ const STAND_IN: &[u8] = b"GET / HTTP/1.1\r\nhost: malformed\r\nconnection: close
 /// A client that cannot take this many bytes in a [`Times::write`] has stopped reading (240 B/s over 30 s).
 const MIN_WRITTEN: usize = 7200;
 
-/// Answers up to this size are written in one piece.
-const SMALL: usize = 1024;
-
 /// How long each kind of waiting may last.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Times {
@@ -299,17 +296,6 @@ impl AsyncRead for ClientIo {
     }
 }
 
-/// All of `bufs` in one piece, if they fit: the kernel takes a little longer over several than this copy does.
-fn gather<'a>(bufs: &[io::IoSlice<'_>], small: &'a mut [u8; SMALL]) -> Option<&'a [u8]> {
-    let mut end = 0_usize;
-    for buf in bufs {
-        let start = end;
-        end = start.checked_add(buf.len())?;
-        small.get_mut(start..end)?.copy_from_slice(buf);
-    }
-    small.get(..end)
-}
-
 impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
@@ -323,12 +309,7 @@ impl AsyncWrite for ClientIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
-        let mut small = [0; SMALL];
-        let stream = Pin::new(&mut this.stream);
-        let polled = match gather(bufs, &mut small) {
-            Some(bytes) => stream.poll_write(cx, bytes),
-            None => stream.poll_write_vectored(cx, bufs),
-        };
+        let polled = this.stream.poll_write_slices(cx, bufs);
         this.written(polled, cx)
     }
 

@@ -12,7 +12,6 @@ use super::exposition::Exposition;
 use super::names::Names;
 use super::record::{Direction, Domain, Outcome};
 use super::series::{Family, Key};
-use super::worker::Retry;
 
 const REQUESTS: (&str, &str) =
     ("outrigger_requests_total", "Finished requests by their outcome; the sum is the number of requests.");
@@ -20,7 +19,6 @@ const SERVER: (&str, &str) =
     ("http_server_request_duration_seconds", "Duration of requests as their callers saw them.");
 const CLIENT: (&str, &str) = ("http_client_request_duration_seconds", "Duration of each try at an upstream.");
 const ATTEMPTS: (&str, &str) = ("outrigger_attempts_total", "Tries at an upstream by their outcome.");
-const RETRIES: (&str, &str) = ("outrigger_retries_total", "Further tries, granted or refused.");
 pub(super) const OVERFLOW: (&str, &str) =
     ("outrigger_label_overflow_total", "Events counted without their labels because the family is full.");
 
@@ -36,9 +34,6 @@ pub(super) fn collect(telemetry: &Telemetry, out: &mut Exposition) {
     });
     writer.counts(out, ATTEMPTS, &families.attempts, |writer, key| {
         vec![("dependency", writer.name(key.dependency)), ("result", outcome(key))]
-    });
-    writer.counts(out, RETRIES, &families.retries, |writer, key| {
-        vec![("dependency", writer.name(key.dependency)), ("result", retry(key))]
     });
     writer.durations(out, SERVER, &families.durations, Writer::server_labels);
     writer.durations(out, CLIENT, &families.attempt_durations, Writer::client_labels);
@@ -159,10 +154,6 @@ fn marked(key: Key, mut labels: OwnedLabels) -> OwnedLabels {
 
 fn outcome(key: Key) -> String {
     key.outcome().map_or("", |outcome| outcome.label()).to_owned()
-}
-
-fn retry(key: Key) -> String {
-    Retry::ALL.iter().find(|retry| **retry as u8 == key.outcome).map_or("", |retry| retry.label()).to_owned()
 }
 
 fn borrowed(labels: &OwnedLabels) -> Vec<(&'static str, &str)> {

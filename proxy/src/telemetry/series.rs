@@ -33,8 +33,6 @@ pub(super) enum Kind {
     Request,
     /// An attempt at a dependency.
     Attempt,
-    /// A decision about a further attempt.
-    Retry,
 }
 
 /// A set of labels.
@@ -47,7 +45,7 @@ pub(super) struct Key {
     pub(super) direction: Direction,
     pub(super) method: Method,
     pub(super) proto: Proto,
-    /// Code of the outcome, or of the retry's result.
+    /// Code of the outcome.
     pub(super) outcome: u8,
 }
 
@@ -178,8 +176,6 @@ pub(super) struct Families {
     pub(super) attempts: Family<Count>,
     /// `http_client_request_duration_seconds`
     pub(super) attempt_durations: Family<Histogram>,
-    /// `outrigger_retries_total`
-    pub(super) retries: Family<Count>,
 }
 
 impl Families {
@@ -189,7 +185,6 @@ impl Families {
             durations: Family::new(workers, CAP),
             attempts: Family::new(workers, CAP),
             attempt_durations: Family::new(workers, CAP),
-            retries: Family::new(workers, CAP),
         }
     }
 
@@ -204,7 +199,6 @@ impl Families {
                 count: self.attempts.cell(worker, counted),
                 duration: Some(self.attempt_durations.cell(worker, key)),
             },
-            Kind::Retry => Cells { count: self.retries.cell(worker, counted), duration: None },
         }
     }
 }

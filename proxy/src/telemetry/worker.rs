@@ -95,42 +95,6 @@ pub struct Attempt {
     pub total_us: u32,
 }
 
-/// What was decided about a further try; the labels of `outrigger_retries_total`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-#[repr(u8)]
-pub enum Retry {
-    /// Tried again, paid for by the budget.
-    Retried,
-    /// Sent again because nothing had been sent; costs no budget.
-    Unsent,
-    /// A second try beside the first.
-    Hedged,
-    /// Refused: the budget is spent.
-    NoBudget,
-    /// Refused: no time is left.
-    NoTime,
-    /// Refused: the body is gone, or the request may have run.
-    NotReplayable,
-}
-
-impl Retry {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Retried, Self::Unsent, Self::Hedged, Self::NoBudget, Self::NoTime, Self::NotReplayable];
-
-    /// The label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Retried => "retried",
-            Self::Unsent => "unsent",
-            Self::Hedged => "hedged",
-            Self::NoBudget => "no_budget",
-            Self::NoTime => "no_time",
-            Self::NotReplayable => "not_replayable",
-        }
-    }
-}
-
 /// One worker's end; see the module.
 #[derive(Debug)]
 pub struct Worker {
@@ -184,11 +148,6 @@ impl Worker {
             ..attempt_key(series, Kind::Attempt, attempt.outcome as u8)
         };
         self.local.borrow_mut().count(key, attempt.total_us);
-    }
-
-    /// A further try was granted or refused.
-    pub fn retry(&self, series: AttemptSeries, retry: Retry) {
-        self.local.borrow_mut().count(attempt_key(series, Kind::Retry, retry as u8), 0);
     }
 
     fn slot(&self) -> Option<&Slot> {

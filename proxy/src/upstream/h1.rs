@@ -256,10 +256,9 @@ impl H1 {
     fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let output = &mut self.sending.output;
         while !output.is_empty() {
-            let stream = Pin::new(&mut self.stream);
             let written = ready!(match output.single() {
-                Some(bytes) => stream.poll_write(cx, bytes),
-                None => stream.poll_write_vectored(cx, &output.slices()),
+                Some(bytes) => Pin::new(&mut self.stream).poll_write(cx, bytes),
+                None => self.stream.poll_write_slices(cx, &output.slices()),
             })?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
@@ -325,14 +324,17 @@ impl Sending {
         if *encoded || output.holds_data() {
             return Ok(if *encoded { Fed::All } else { Fed::Frame });
         }
-        let trailers = match Pin::new(body).poll_frame(cx) {
+        let trailers = match Pin::new(&mut *body).poll_frame(cx) {
             Poll::Pending => return Ok(Fed::Nothing),
             Poll::Ready(Some(Err(_))) => return Err(Trouble::Client),
             Poll::Ready(None) => None,
             Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
                 Ok(data) => {
                     output.data(framing, data)?;
-                    return Ok(Fed::Frame);
+                    if !(body.is_end_stream() && *framing == encode::Framing::Length(0)) {
+                        return Ok(Fed::Frame);
+                    }
+                    None
                 }
                 Err(frame) => frame.into_trailers().ok(),
             },

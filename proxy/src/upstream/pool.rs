@@ -9,7 +9,7 @@ use std::pin::Pin;
 use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -70,11 +70,6 @@ impl EndpointPool {
         self.bounds.set(bounds);
     }
 
-    /// Every connection that is allowed is open and in use.
-    pub(crate) fn is_full(&self) -> bool {
-        self.connecting.get() == 0 && self.open.get() >= self.bounds.get().connections
-    }
-
     /// A connection that is ready now, if there is one.
     pub(crate) fn ready(self: &Rc<Self>, now: Nanos) -> Option<Lease> {
         if let Some(h2) = self.open_h2() {
@@ -89,27 +84,23 @@ impl EndpointPool {
         }
     }
 
-    /// A connection: a new one while the bound allows it, else the next one given back.
+    /// Whether another connection may be opened.
+    pub(crate) fn has_room(&self) -> bool {
+        let bounds = self.bounds.get();
+        self.open.get() < bounds.connections && self.connecting.get() < bounds.connecting
+    }
+
+    /// Waits until a connection is given back, or none if there may be room for a new one. At the front of the line
+    /// for who waits `again`. Bounded in time by the caller.
     ///
-    /// Bounded in time by the caller.
-    pub(crate) async fn connect(self: &Rc<Self>, cluster: &Cluster) -> Result<Lease, Failure> {
-        let mut again = false;
-        loop {
-            let bounds = self.bounds.get();
-            if self.open.get() < bounds.connections && self.connecting.get() < bounds.connecting {
-                return self.open(cluster).await;
-            }
-            match self.wait(again)?.await {
-                Some(h1) => return Ok(Lease::own(h1, self)),
-                // Room for a new one; or it may be that the shared connection has room again.
-                None => {
-                    if let Some(h2) = self.open_h2() {
-                        return Ok(Lease::shared(h2, self));
-                    }
-                }
-            }
-            again = true;
-        }
+    /// # Errors
+    /// Too many wait.
+    pub(crate) async fn turn(self: &Rc<Self>, again: bool) -> Result<Option<Lease>, Failure> {
+        Ok(match self.wait(again)?.await {
+            Some(h1) => Some(Lease::own(h1, self)),
+            // It may be that the shared connection has room again.
+            None => self.open_h2().map(|h2| Lease::shared(h2, self)),
+        })
     }
 
     /// Closes what has idled too long or was closed by the endpoint.
@@ -128,7 +119,8 @@ impl EndpointPool {
         shared.iter().find(|h2| h2.has_room()).map(Rc::clone)
     }
 
-    async fn open(self: &Rc<Self>, cluster: &Cluster) -> Result<Lease, Failure> {
+    /// A new connection. Bounded in time by the caller.
+    pub(crate) async fn open(self: &Rc<Self>, cluster: &Cluster) -> Result<Lease, Failure> {
         let (slot, connecting) = (Slot::take(self), Connecting::begin(self));
         let (stream, is_h2) = dial::dial(cluster, &self.endpoint.address).await?;
         let counted = Counted::connection(&self.endpoint);
@@ -182,9 +174,7 @@ impl EndpointPool {
 
     /// Calls the next in line if there is room for another connection or stream.
     fn wake_one(&self) {
-        let bounds = self.bounds.get();
-        let room = self.open.get() < bounds.connections && self.connecting.get() < bounds.connecting;
-        if !room && self.open_h2().is_none() {
+        if !self.has_room() && self.open_h2().is_none() {
             return;
         }
         while let Some(waiter) = self.waiting.borrow_mut().pop_front() {
@@ -317,6 +307,19 @@ impl Lease {
             Carrier::Own(h1) => h1.size_hint(),
             Carrier::Shared(_, Some(body)) => body.size_hint(),
             Carrier::Shared(_, None) | Carrier::Returned => SizeHint::with_exact(0),
+        }
+    }
+
+    pub(crate) fn endpoint_id(&self) -> u64 {
+        self.pool.endpoint.id
+    }
+
+    /// The answer is not wanted: its connection serves on if the rest is here already, else it is closed.
+    pub(crate) fn discard(mut self, now: Nanos) {
+        let mut cx = Context::from_waker(Waker::noop());
+        while let Poll::Ready(Some(Ok(_))) = self.poll_frame(&mut cx) {}
+        if self.is_end_stream() {
+            self.finish(now);
         }
     }
 
