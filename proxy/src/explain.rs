@@ -17,6 +17,8 @@ pub(crate) struct Explained<'a> {
     pub(crate) passed_over: Vec<&'a Route>,
     /// The gates, in the order in which they are asked.
     pub(crate) gates: Vec<String>,
+    /// What stands between the gates and the upstream, in order.
+    pub(crate) stages: Vec<String>,
 }
 
 /// Explains `request` under `plan`.
@@ -46,7 +48,52 @@ pub(crate) fn explain<'a>(
     if let Some(dependency) = dependency {
         gates.extend(rules(&dependency.policies.build("", &store)));
     }
-    Ok(Explained { dependency, route, passed_over: routes.iter().take(rank).collect(), gates })
+    Ok(Explained {
+        dependency,
+        route,
+        passed_over: routes.iter().take(rank).collect(),
+        gates,
+        stages: stages(dependency, route),
+    })
+}
+
+fn stages(dependency: Option<&Dependency>, route: &Route) -> Vec<String> {
+    let shared = dependency.and_then(|dependency| dependency.circuit_breaker.as_ref());
+    let owner = match (&route.circuit_breaker, dependency) {
+        (None, Some(dependency)) => format!("`{}`, shared by its routes", dependency.name),
+        _ => format!("of route `{}`", route.name),
+    };
+    let breaker = route.circuit_breaker.as_ref().or(shared).map(|spec| {
+        let slow = spec.slow_threshold.map_or_else(String::new, |slow| format!(", slow from {slow}"));
+        let (failed, hung) = (&spec.failure_ratio, &spec.slow_ratio);
+        format!(
+            "circuit_breaker {owner} ({}): opens at {failed} failed or {hung} slow{slow}",
+            spec.mode.label()
+        )
+    });
+    let isolation = dependency.map(|dependency| {
+        let spec = &dependency.isolation;
+        format!(
+            "isolation `{}` ({}): {} in flight, {} waiting for {}",
+            dependency.name,
+            spec.mode.label(),
+            spec.max_in_flight,
+            spec.max_queue,
+            spec.queue_timeout
+        )
+    });
+    let retries = route.retries.as_ref().map(|spec| {
+        let repeated = if spec.idempotent { "any method".to_owned() } else { spec.methods.join(", ") };
+        let budget = &spec.budget;
+        format!(
+            "retries ({}): {} attempts of {repeated}, budget {} and {}/s",
+            spec.mode.label(),
+            spec.attempts,
+            budget.ratio,
+            budget.min_per_second
+        )
+    });
+    breaker.into_iter().chain(isolation).chain(retries).collect()
 }
 
 fn rules(chain: &outrigger_filters::chain::Chain) -> Vec<String> {

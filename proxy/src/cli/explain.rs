@@ -95,6 +95,9 @@ fn human(explained: &Explained<'_>) -> String {
     if explained.gates.is_empty() {
         line("gates", "none");
     }
+    for stage in &explained.stages {
+        line("then", stage);
+    }
     let timeouts = &explained.route.timeouts;
     line(
         "timeouts",
@@ -112,6 +115,7 @@ fn json(explained: &Explained<'_>) -> serde_json::Value {
         "route": explained.route.name,
         "because": because(&explained.route.matches),
         "gates": explained.gates,
+        "stages": explained.stages,
         "not": explained.passed_over.iter().map(|route: &&Route| &route.name).collect::<Vec<_>>(),
         "timeouts_ms": {
             "total": explained.route.timeouts.total.as_millis(),

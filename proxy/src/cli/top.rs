@@ -73,6 +73,8 @@ type Id = [String; 4];
 struct Look {
     requests: BTreeMap<Id, f64>,
     in_flight: f64,
+    /// Breakers that are not closed, and why.
+    trouble: Vec<String>,
     /// Milliseconds of the newest requests.
     totals: BTreeMap<Id, Vec<f64>>,
 }
@@ -83,7 +85,11 @@ impl Look {
         let decisions = client.get("/decisions?limit=1000").await?;
         let decisions: Value =
             serde_json::from_slice(&decisions).map_err(|error| Error::Garbled(error.to_string()))?;
-        Ok(Self::of(&String::from_utf8_lossy(&metrics), &decisions))
+        let mut look = Self::of(&String::from_utf8_lossy(&metrics), &decisions);
+        let state = client.get("/dependencies").await?;
+        let state = serde_json::from_slice(&state).map_err(|error| Error::Garbled(error.to_string()))?;
+        look.trouble = trouble(&state);
+        Ok(look)
     }
 
     fn of(metrics: &str, decisions: &Value) -> Self {
@@ -122,7 +128,32 @@ fn screen(before: &Look, after: &Look, every: Duration, limit: usize) -> String 
         rates.iter().take(limit).map(|(id, rate)| row(id, *rate, all, after)).collect();
     let head = ["DIR", "ROUTE", "DEPENDENCY", "OUTCOME", "RPS", "SHARE", "P50", "P99"];
     let table = columns(&head, 4, &rows);
-    format!("{all:.1} requests/s, {:.0} in flight\n{table}", after.in_flight)
+    let trouble = after.trouble.iter().map(|line| format!("{line}\n")).collect::<String>();
+    format!("{all:.1} requests/s, {:.0} in flight\n{trouble}{table}", after.in_flight)
+}
+
+/// A line for each breaker that is not closed, out of `/dependencies`.
+fn trouble(state: &Value) -> Vec<String> {
+    let text = |of: &Value, key: &str| of.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let list = state.get("dependencies").and_then(Value::as_array).into_iter().flatten();
+    let sides =
+        list.map(|side| (text(side, "name"), side)).chain(state.get("app").map(|app| ("app".into(), app)));
+    let mut lines = Vec::new();
+    for (name, side) in sides {
+        let Some(breaker) = side.get("breaker") else { continue };
+        let own = breaker.get("routes").and_then(Value::as_object).into_iter().flatten();
+        let own = own.map(|(route, of)| (format!("{name}/{route}"), of));
+        for (name, of) in breaker.get("all").map(|all| (name.clone(), all)).into_iter().chain(own) {
+            let state = text(of, "state");
+            if state != "closed" {
+                let since = of.get("since").and_then(Value::as_f64).unwrap_or_default();
+                let probe = of.get("next_probe").and_then(Value::as_f64);
+                let probe = probe.map_or_else(String::new, |at| format!("; next probe in {at:.1}s"));
+                lines.push(format!("BREAKER {name} {state} for {since:.1}s: {}{probe}", text(of, "reason")));
+            }
+        }
+    }
+    lines
 }
 
 fn row(id: &Id, rate: f64, all: f64, look: &Look) -> Vec<String> {
@@ -145,6 +176,17 @@ fn nearest(sorted: &[f64], share: f64) -> Option<f64> {
 mod tests {
     use super::*;
     use serde_json::json;
+
+    #[test]
+    fn names_each_breaker_that_is_not_closed_and_why() {
+        let breaker = |state: &str| json!({ "state": state, "since": 3.21, "reason": "7 of 8 failed", "next_probe": 1.5 });
+        let state = json!({
+            "dependencies": [{ "name": "a", "breaker": { "all": breaker("closed"), "routes": { "r": breaker("open") } } }],
+            "app": { "breaker": {} },
+        });
+        let line = "BREAKER a/r open for 3.2s: 7 of 8 failed; next probe in 1.5s";
+        assert_eq!(trouble(&state), [line]);
+    }
 
     fn look(ok: u32, limited: u32) -> Look {
         let name = "outrigger_requests_total{direction=\"inbound\",route=\"a\",dependency=\"\"";

@@ -118,7 +118,7 @@ fn bounded(address: std::net::SocketAddr, connections: u32) -> String {
     format!(
         "version: 1\ninbound: {{ app: \"http://{address}\" }}\ndependencies:\n  dep:\n    hosts: [dep.test]\n    \
          endpoints: [{{ address: \"{address}\" }}]\n    timeouts: {{ total: 8s, connect: 6s }}\n    \
-         isolation: {{ max_connections_per_endpoint: {connections} }}\n"
+         isolation: {{ max_connections_per_endpoint: {connections}, queue_timeout: 5s }}\n"
     )
 }
 

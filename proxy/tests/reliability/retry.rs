@@ -90,7 +90,9 @@ fn what_was_sent_and_not_answered_is_not_sent_again() {
                 assert_eq!(app.count("/reset"), seen + 1, "{method} was sent again");
             }
         }
-        assert_eq!(metric(&sidecar, "outrigger_retries_total", &[]).await, 0.0);
+        for result in ["retried", "unsent"] {
+            assert_eq!(metric(&sidecar, "outrigger_retries_total", &[("result", result)]).await, 0.0);
+        }
     });
 }
 
