@@ -79,7 +79,7 @@ pub(crate) async fn serve(connection: Rc<Connection>, mut request: Request<Incom
         }
     };
     match run(&connection, &mut exchange, &place, body, upgrade).await {
-        Ok(Reached::Reply(answer)) => reply(exchange, &place.route, *answer),
+        Ok(Reached::Reply(answer)) => reply(exchange, &place.route, answer),
         Ok(Reached::Switched(switch)) => tunnel::open(&connection, exchange, &place.route, *switch),
         Err((stop, body)) => {
             let uninvited = waits && body.is_some();
@@ -106,7 +106,7 @@ pub(crate) struct Place {
 
 /// What became of a request that was sent.
 enum Reached {
-    Reply(Box<Answer>),
+    Reply(Answer),
     Switched(Box<tunnel::Switch>),
 }
 
@@ -152,15 +152,15 @@ async fn run(
     }
     let answer = sent.map_err(|stop| (malformed_body(connection, stop), None))?;
     match upgrade {
-        Some(client) if answer.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
+        Some(client) if exchange.response.status() == http::StatusCode::SWITCHING_PROTOCOLS => {
             Ok(Reached::Switched(Box::new(tunnel::Switch { client, answer })))
         }
-        None if answer.response.status().is_informational() => {
+        None if exchange.response.status().is_informational() => {
             let failure =
                 Failure::sent(Outcome::HttpProtocolError, "the upstream switched protocols unasked");
             Err((Stop::Failed(failure), None))
         }
-        _ => Ok(Reached::Reply(Box::new(answer))),
+        _ => Ok(Reached::Reply(answer)),
     }
 }
 
@@ -275,8 +275,8 @@ fn reject(exchange: &mut Exchange, rejection: Rejection, (gates, first): (&Arc<C
 
 /// Passes the answer on.
 fn reply(mut exchange: Box<Exchange>, route: &Route, answer: Answer) -> Response<ReplyBody> {
-    let Answer { response, mut lease, mut attempt, outcome, awaits_grpc_status } = answer;
-    let (mut parts, ()) = response.into_parts();
+    let Answer { mut lease, outcome, awaits_grpc_status } = answer;
+    let (mut parts, ()) = std::mem::take(&mut exchange.response).into_parts();
     let now = exchange.answered_at;
     exchange.answered(parts.status.as_u16(), true, now);
     hop::strip_response(&mut parts.headers, false);
@@ -284,14 +284,13 @@ fn reply(mut exchange: Box<Exchange>, route: &Route, answer: Answer) -> Response
     outgoing::decorate(&exchange, &mut parts.headers, parts.version);
     parts.version = http::Version::HTTP_11;
     if lease.is_end_stream() {
-        attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         lease.finish(now);
         return Response::from_parts(parts, ReplyBody::Empty);
     }
     let limits = limits(&exchange, route, &parts.headers);
     let (is_h2, worker) = (exchange.record.proto == Proto::H2, Rc::clone(&exchange.worker));
-    let outflow = Outflow::new(lease, exchange, attempt, (limits, outcome, awaits_grpc_status), now);
+    let outflow = Outflow::new(lease, exchange, (limits, outcome, awaits_grpc_status), now);
     let body = if is_h2 { ReplyBody::Parked(worker.park(outflow)) } else { ReplyBody::Upstream(outflow) };
     Response::from_parts(parts, body)
 }

@@ -5,15 +5,13 @@ use std::time::Duration;
 use http::{HeaderMap, Response, header};
 use outrigger_filters::outcome::Outcome;
 
-use super::attempt::Try;
 use super::{is_grpc, outflow};
 use crate::upstream::pool::Lease;
 
-/// An answer's head, and what its body needs.
+/// An answer whose head is in the exchange.
 pub(crate) struct Answer {
-    pub(crate) response: Response<()>,
+    /// Brings its body.
     pub(crate) lease: Lease,
-    pub(crate) attempt: Try,
     /// What the exchange comes to if the rest arrives.
     pub(crate) outcome: Outcome,
     /// A gRPC answer whose status is still to come in the trailers.

@@ -1,52 +1,24 @@
 //! One try at the upstream: reported once, and settled with the breaker that let it through.
 
 use outrigger_filters::circuit_breaker::Permit;
-use outrigger_filters::clock::{Clock, Nanos, SystemClock};
+use outrigger_filters::clock::Nanos;
 use outrigger_filters::evidence::Ended;
 use outrigger_filters::outcome::Outcome;
 
 use super::answer::Told;
 use super::exchange::{Exchange, micros};
-use crate::telemetry::{Attempt, AttemptSeries, Method, Proto};
+use crate::telemetry::{Attempt, AttemptSeries, Proto};
 
-/// A try that is under way until it is ended. Dropped before, it has been abandoned by its caller.
+/// A try that is under way until it is ended. The exchange has it, and ends it at the latest when it ends itself.
 pub(crate) struct Try {
     series: AttemptSeries,
     started: Nanos,
-    method: Method,
     pub(super) proto: Proto,
     permit: Option<Permit>,
     told: Told,
-    clock: SystemClock,
-    open: bool,
 }
 
 impl Try {
-    pub(super) fn begin(
-        series: AttemptSeries,
-        permit: Option<Permit>,
-        exchange: &mut Exchange,
-        now: Nanos,
-    ) -> Self {
-        exchange.record.attempts = exchange.record.attempts.saturating_add(1);
-        let (method, clock) = (exchange.record.method, exchange.worker.clock);
-        Self {
-            series,
-            started: now,
-            method,
-            proto: Proto::H11,
-            permit,
-            told: Told::default(),
-            clock,
-            open: true,
-        }
-    }
-
-    /// Not reported yet.
-    pub(crate) const fn is_open(&self) -> bool {
-        self.open
-    }
-
     /// When the breaker gives up on it: it lets few calls try, and none for long.
     pub(super) fn give_up_at(&self) -> Option<Nanos> {
         Some(self.started.after(self.permit.as_ref()?.time_limit()?))
@@ -72,25 +44,22 @@ impl Try {
             permit.settle(Ended { outcome, status, grpc, retry_after }, now);
         }
     }
-
-    pub(crate) fn end(&mut self, exchange: &Exchange, outcome: Outcome, now: Nanos) {
-        if !std::mem::take(&mut self.open) {
-            return;
-        }
-        self.settle(outcome, now);
-        let status = self.told.status.unwrap_or(exchange.record.status);
-        let total_us = micros(self.started, now);
-        let attempt = Attempt { method: self.method, status, proto: self.proto, outcome, total_us };
-        exchange.worker.telemetry.attempt(self.series, &attempt);
-    }
 }
 
-impl Drop for Try {
-    fn drop(&mut self) {
-        if self.permit.is_some() {
-            // The caller left: no fault of the upstream, unless it was slow by then.
-            let now = self.clock.now();
-            self.settle(Outcome::ClientCancelled, now);
-        }
+impl Exchange {
+    /// Begins a try, which the breaker let through if there is one.
+    pub(super) fn begin_attempt(&mut self, series: AttemptSeries, permit: Option<Permit>, now: Nanos) {
+        self.record.attempts = self.record.attempts.saturating_add(1);
+        self.attempt = Some(Try { series, started: now, proto: Proto::H11, permit, told: Told::default() });
+    }
+
+    /// Reports the try under way, if there is one.
+    pub(super) fn end_attempt(&mut self, outcome: Outcome, now: Nanos) {
+        let Some(mut attempt) = self.attempt.take() else { return };
+        attempt.settle(outcome, now);
+        let Try { series, started, proto, told, .. } = attempt;
+        let (method, status) = (self.record.method, told.status.unwrap_or(0));
+        let attempt = Attempt { method, status, proto, outcome, total_us: micros(started, now) };
+        self.worker.telemetry.attempt(series, &attempt);
     }
 }

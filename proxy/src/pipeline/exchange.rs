@@ -8,12 +8,13 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
-use http::{HeaderValue, Request, header};
+use http::{HeaderValue, Request, Response, header};
 use outrigger_filters::chain::{Admitted, Chain};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::filter::Quota;
 use outrigger_filters::outcome::Outcome;
 
+use super::attempt::Try;
 use super::outgoing::Added;
 use crate::hygiene::request_id::RequestId;
 use crate::hygiene::seen::{Field, Seen};
@@ -31,6 +32,10 @@ pub(crate) struct Exchange {
     pub(crate) is_grpc: bool,
     /// As it goes on, once it has been cleaned. It stays here, so that it can be sent more than once.
     pub(crate) request: Request<()>,
+    /// The head of the answer, once it is here.
+    pub(crate) response: Response<()>,
+    /// The try under way.
+    pub(super) attempt: Option<Try>,
     /// Which fields it came with.
     pub(crate) seen: Seen,
     /// What is said about it beside its own fields.
@@ -95,6 +100,8 @@ impl Exchange {
             finished: false,
             seen,
             request,
+            response: Response::new(()),
+            attempt: None,
         })
     }
 
@@ -129,6 +136,7 @@ impl Exchange {
         if std::mem::replace(&mut self.finished, true) {
             return;
         }
+        self.end_attempt(outcome, now);
         self.record.outcome = outcome;
         self.record.timings.total = micros(self.started, now);
         if self.record.timings.ttfb == 0 {

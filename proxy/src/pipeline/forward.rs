@@ -1,6 +1,5 @@
 //! From a clean request to the upstream's answer: breaker, endpoint, connection, try, and again where that is right.
 
-use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -67,21 +66,21 @@ pub(crate) async fn send(
         // The first try begins with the request, as near as matters.
         let later = exchange.record.attempts > 0 || exchange.record.timings.queue > 0;
         let now = if later { exchange.worker.now() } else { exchange.started };
-        let mut attempt = begin(exchange, plan, now)?;
+        begin(exchange, plan, now)?;
         if let Some(price) = price.take() {
             price.spent();
         }
         exchange.added.previous = call.previous();
-        let try_at = try_at(plan, &attempt, &call, now);
+        let try_at = try_at(exchange, plan, &call, now);
         let mut clock = Deadline::begin(exchange, &plan.place.route.timeouts, progress, (now, try_at));
         let tried = match acquire(exchange, plan, &mut clock, &aim).await {
-            Ok(lease) => once(exchange, plan, (lease, body), (&mut attempt, &mut clock)).await,
+            Ok(lease) => once(exchange, plan, (lease, body), &mut clock).await,
             Err((failure, endpoint)) => Err(Missed { failure, body: Some(body), endpoint, stale: false }),
         };
         drop(clock);
         let again = match tried {
-            Ok((response, lease)) => {
-                let answer = answered(exchange, (response, lease, attempt));
+            Ok(lease) => {
+                let answer = answered(exchange, lease);
                 if answer.outcome == Outcome::Ok && retries.is_off() {
                     return Ok(answer);
                 }
@@ -94,7 +93,7 @@ pub(crate) async fn send(
             }
             Err(missed) => {
                 let now = exchange.worker.now();
-                attempt.end(exchange, missed.failure.outcome, now);
+                exchange.end_attempt(missed.failure.outcome, now);
                 exchange.sent |= missed.failure.sent;
                 after_failure(exchange, plan, &mut call, missed, (progress, &mut aim))?
             }
@@ -109,7 +108,7 @@ pub(crate) async fn send(
 type Again = (RequestBody, Duration, Token);
 
 /// Asks the breaker, and begins a try.
-fn begin(exchange: &mut Exchange, plan: &Plan<'_>, now: Nanos) -> Result<Try, Stop> {
+fn begin(exchange: &mut Exchange, plan: &Plan<'_>, now: Nanos) -> Result<(), Stop> {
     let permit = match &plan.place.route.breaker {
         None => None,
         Some(fuse) => {
@@ -118,11 +117,12 @@ fn begin(exchange: &mut Exchange, plan: &Plan<'_>, now: Nanos) -> Result<Try, St
             Some(permit.map_err(|rejection| Stop::Turned(rejection, Arc::clone(&fuse.name)))?)
         }
     };
-    Ok(Try::begin(plan.place.bound.side().attempts, permit, exchange, now))
+    exchange.begin_attempt(plan.place.bound.side().attempts, permit, now);
+    Ok(())
 }
 
 /// When a try has taken too long: its own time, its part of the time left, a probe's time.
-fn try_at(plan: &Plan<'_>, attempt: &Try, call: &Call, now: Nanos) -> Nanos {
+fn try_at(exchange: &Exchange, plan: &Plan<'_>, call: &Call, now: Nanos) -> Nanos {
     let route = &plan.place.route;
     let share = || plan.total_at.since(now).checked_div(route.retries.left(call)).unwrap_or_default();
     let try_at = match (route.timeouts.per_try, route.retries.left(call)) {
@@ -130,17 +130,18 @@ fn try_at(plan: &Plan<'_>, attempt: &Try, call: &Call, now: Nanos) -> Nanos {
         (None, 1) => plan.total_at,
         (None, _) => now.after(share()),
     };
-    let probe_at = attempt.give_up_at().unwrap_or(plan.total_at);
+    let probe_at = exchange.attempt.as_ref().and_then(Try::give_up_at).unwrap_or(plan.total_at);
     try_at.min(probe_at).min(plan.total_at)
 }
 
-fn answered(exchange: &mut Exchange, (response, lease, mut attempt): (Response<()>, Lease, Try)) -> Answer {
-    let (outcome, awaits_grpc_status) = classify(&response, lease.is_end_stream());
+fn answered(exchange: &mut Exchange, lease: Lease) -> Answer {
+    let (outcome, awaits_grpc_status) = classify(&exchange.response, lease.is_end_stream());
     let now = exchange.worker.now();
-    exchange.answered_at = now;
-    attempt.answered(Told::read(&response, outcome), now);
-    exchange.sent = true;
-    Answer { response, lease, attempt, outcome, awaits_grpc_status }
+    (exchange.answered_at, exchange.sent) = (now, true);
+    if let Some(attempt) = &mut exchange.attempt {
+        attempt.answered(Told::read(&exchange.response, outcome), now);
+    }
+    Answer { lease, outcome, awaits_grpc_status }
 }
 
 /// Whether to ask again although an answer is here.
@@ -151,7 +152,7 @@ fn after_answer(
     answer: &Answer,
     progress: Option<&Progress>,
 ) -> Option<Again> {
-    let told = answer.attempt.told();
+    let told = exchange.attempt.as_ref().map_or_else(Told::default, Try::told);
     let facts = Attempt {
         elsewhere: plan.lane.endpoint_count() > 1,
         replayable: progress.is_none_or(Progress::is_kept),
@@ -215,9 +216,9 @@ async fn wait(exchange: &Exchange, after: Duration) {
 }
 
 /// Ends a try whose answer nobody gets.
-fn discard(exchange: &Exchange, mut answer: Answer) {
+fn discard(exchange: &mut Exchange, answer: Answer) {
     let now = exchange.worker.now();
-    answer.attempt.end(exchange, answer.outcome, now);
+    exchange.end_attempt(answer.outcome, now);
     answer.lease.discard(now);
 }
 
@@ -283,12 +284,13 @@ async fn connect(
     clock.within(clock.connect_at(start), pool.open(&plan.lane.cluster), late).await?
 }
 
+/// One try. The head of its answer goes to the exchange.
 async fn once(
-    exchange: &Exchange,
+    exchange: &mut Exchange,
     plan: &Plan<'_>,
     (mut lease, body): (Lease, RequestBody),
-    (attempt, clock): (&mut Try, &mut Deadline<'_>),
-) -> Result<(Response<()>, Lease), Missed> {
+    clock: &mut Deadline<'_>,
+) -> Result<Lease, Missed> {
     let endpoint = Some(lease.endpoint_id());
     let missed = |failure| Missed { failure, body: None, endpoint, stale: false };
     clock.sent();
@@ -298,17 +300,20 @@ async fn once(
                 let why = "the length of the body is not what the client says";
                 return Err(missed(Failure::unsent(Outcome::ClientCancelled, why)));
             }
-            clock.head(|cx| h1.poll_head(cx)).await
+            clock.head(|cx| h1.poll_head(cx, &mut exchange.response)).await
         }
         Carrier::Shared(..) if plan.upgrade => {
             return Err(missed(Failure::unsent(Outcome::HttpUpgradeFailed, "no upgrade over HTTP/2")));
         }
         Carrier::Shared(h2, incoming) => {
-            attempt.proto = Proto::H2;
+            if let Some(attempt) = &mut exchange.attempt {
+                attempt.proto = Proto::H2;
+            }
             let request = as_http2(exchange, plan.lane.cluster.tls.is_some()).map(|()| body);
-            let mut answer = pin!(h2.send(request));
+            // Boxed for the size of the others' state.
+            let mut answer = Box::pin(h2.send(request));
             let sent = clock.head(|cx| answer.as_mut().poll(cx)).await;
-            sent.map(|sent| shared(sent, incoming, clock.progress))
+            sent.map(|sent| shared(sent, &mut exchange.response, incoming, clock.progress))
         }
         Carrier::Returned => {
             let failure = Failure::unsent(Outcome::ProxyInternalError, "the connection was given back early");
@@ -316,7 +321,7 @@ async fn once(
         }
     };
     match result {
-        Ok(Ok(response)) => Ok((response, lease)),
+        Ok(Ok(())) => Ok(lease),
         Ok(Err(Unanswered::Unsent(body))) => Err(Missed {
             failure: Failure::unsent(Outcome::ConnectionTerminated, "the pooled connection was closed"),
             body: Some(body),
@@ -330,9 +335,10 @@ async fn once(
 /// What came of a request over HTTP/2; the body of its answer goes to the lease.
 fn shared(
     sent: SendResult,
+    head: &mut Response<()>,
     body: &mut Option<Incoming>,
     progress: Option<&Progress>,
-) -> Result<Response<()>, Unanswered> {
+) -> Result<(), Unanswered> {
     match sent {
         Ok(response) if hop::is_ambiguous(response.headers()) => {
             let why = "the answer can be framed in two ways";
@@ -341,7 +347,8 @@ fn shared(
         Ok(response) => {
             let (parts, incoming) = response.into_parts();
             *body = Some(incoming);
-            Ok(Response::from_parts(parts, ()))
+            *head = Response::from_parts(parts, ());
+            Ok(())
         }
         Err(mut error) => Err(match error.take_message() {
             Some(request) => Unanswered::Unsent(request.into_body()),

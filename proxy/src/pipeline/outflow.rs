@@ -11,7 +11,6 @@ use http_body::{Body, Frame, SizeHint};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
 
-use super::attempt::Try;
 use super::exchange::Exchange;
 use super::parked::Parked;
 use crate::timer::Timer;
@@ -31,7 +30,6 @@ pub(crate) enum ReplyBody {
 pub(crate) struct Outflow {
     lease: Lease,
     exchange: Box<Exchange>,
-    attempt: Try,
     timer: Timer,
     limits: Limits,
     /// What the exchange comes to if the rest arrives.
@@ -66,7 +64,6 @@ impl Outflow {
     pub(crate) fn new(
         lease: Lease,
         exchange: Box<Exchange>,
-        attempt: Try,
         (limits, outcome, awaits_grpc_status): (Limits, Outcome, bool),
         answered: Nanos,
     ) -> Box<Self> {
@@ -75,7 +72,6 @@ impl Outflow {
         Box::new(Self {
             lease,
             exchange,
-            attempt,
             timer,
             limits,
             outcome,
@@ -176,18 +172,8 @@ impl Outflow {
     fn end(&mut self, outcome: Outcome) -> Nanos {
         // If nothing had to be waited for since the head, next to no time has passed.
         let now = self.at_once.take().unwrap_or_else(|| self.exchange.worker.now());
-        self.attempt.end(&self.exchange, outcome, now);
         self.exchange.finish(outcome, now);
         now
-    }
-}
-
-impl Drop for Outflow {
-    fn drop(&mut self) {
-        // Not complete: the client left. The attempt is told; the exchange tells itself.
-        if self.attempt.is_open() {
-            self.attempt.end(&self.exchange, Outcome::ClientCancelled, self.exchange.worker.now());
-        }
     }
 }
 

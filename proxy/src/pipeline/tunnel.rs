@@ -36,11 +36,14 @@ pub(super) fn open(
     switch: Switch,
 ) -> Response<ReplyBody> {
     let Switch { client, answer } = switch;
-    let Answer { response, mut lease, mut attempt, .. } = answer;
+    let Answer { mut lease, .. } = answer;
+    let response = std::mem::take(&mut exchange.response);
     let now = exchange.worker.now();
     exchange.answered(response.status().as_u16(), true, now);
     // How long the tunnel lasts, and how it ends, says nothing about the upstream.
-    attempt.settle(Outcome::Ok, now);
+    if let Some(attempt) = &mut exchange.attempt {
+        attempt.settle(Outcome::Ok, now);
+    }
     connection.signals.tunnel();
     let idle = route.timeouts.stream_idle;
     let worker = Rc::clone(&exchange.worker);
@@ -54,7 +57,6 @@ pub(super) fn open(
             (_, Err(_)) => Outcome::ClientCancelled,
         };
         let now = worker.now();
-        attempt.end(&exchange, outcome, now);
         exchange.finish(outcome, now);
         drop(lease);
     });

@@ -150,15 +150,19 @@ impl H1 {
         self.headers = headers;
     }
 
-    /// Sends, and waits for the head of the answer.
-    pub(crate) fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<Result<Response<()>, Unanswered>> {
+    /// Sends, and waits for the head of the answer, which goes to `response`.
+    pub(crate) fn poll_head(
+        &mut self,
+        cx: &mut Context<'_>,
+        response: &mut Response<()>,
+    ) -> Poll<Result<(), Unanswered>> {
         if let Err(trouble) = self.poll_send(cx) {
             return Poll::Ready(Err(self.unanswered(trouble)));
         }
         loop {
-            match self.take_head() {
-                Ok(Some(response)) => return Poll::Ready(Ok(response)),
-                Ok(None) => {}
+            match self.take_head(response) {
+                Ok(true) => return Poll::Ready(Ok(())),
+                Ok(false) => {}
                 Err(head::Bad(why)) => {
                     let failure = Failure::sent(Outcome::HttpProtocolError, why);
                     return Poll::Ready(Err(Unanswered::Failed(failure)));
@@ -215,12 +219,14 @@ impl H1 {
         Switched::new(self.stream, self.input, self.held)
     }
 
-    /// The final head, if it is there; interim ones before it are passed over.
-    fn take_head(&mut self) -> Result<Option<Response<()>>, head::Bad> {
+    /// Takes the final head, if it is there; interim ones before it are passed over.
+    fn take_head(&mut self, response: &mut Response<()>) -> Result<bool, head::Bad> {
         while !self.input.is_empty() {
-            let parsed = head::parse(&mut self.input, &mut self.places, &mut self.headers, self.to_head)?;
-            let Some(found) = parsed else { return Ok(None) };
-            let status = found.response.status();
+            let memory = (&mut self.places, &mut self.headers);
+            let Some(found) = head::parse(&mut self.input, memory, self.to_head, response)? else {
+                return Ok(false);
+            };
+            let status = response.status();
             if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
                 self.interim = self.interim.saturating_add(1);
                 if self.interim > MAX_INTERIM {
@@ -230,9 +236,9 @@ impl H1 {
             }
             self.answer = Some(found.framing);
             self.keeps = found.keeps;
-            return Ok(Some(found.response));
+            return Ok(true);
         }
-        Ok(None)
+        Ok(false)
     }
 
     /// Sends what can be sent now. What cannot is no error: the task is woken when it can.

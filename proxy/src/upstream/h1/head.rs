@@ -19,10 +19,9 @@ pub(super) const MAX_FIELDS: usize = 100;
 /// Bytes of an answer's head that are accepted.
 pub(super) const MAX_BYTES: usize = 128 * 1024;
 
-/// A head that has been read.
-#[derive(Debug)]
+/// What a head says about what follows it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Head {
-    pub(super) response: Response<()>,
     pub(super) framing: Framing,
     /// The connection serves on after this answer.
     pub(super) keeps: bool,
@@ -39,12 +38,12 @@ const AMBIGUOUS: Bad = Bad("the answer can be framed in two ways");
 /// Where the fields of a message stand in it. Kept between messages for its memory.
 pub(super) type Places = Vec<(Range<usize>, Range<usize>)>;
 
-/// Takes a head out of `buf`, if a whole one is there. `headers` is an empty map with memory to reuse.
+/// Moves a head from `buf` into `response`, if a whole one is there. `headers` is an empty map with memory to reuse.
 pub(super) fn parse(
     buf: &mut BytesMut,
-    places: &mut Places,
-    headers: &mut HeaderMap,
+    (places, headers): (&mut Places, &mut HeaderMap),
     to_head: bool,
+    response: &mut Response<()>,
 ) -> Result<Option<Head>, Bad> {
     let mut fields = [const { MaybeUninit::uninit() }; MAX_FIELDS];
     let mut found = httparse::Response::new(&mut []);
@@ -68,11 +67,10 @@ pub(super) fn parse(
     }
     let framing = framed.framing(status, is_11, to_head)?;
     let keeps = framed.keeps(is_11) && framing != Framing::UntilClose;
-    let mut response = Response::new(());
     *response.status_mut() = status;
     *response.version_mut() = if is_11 { Version::HTTP_11 } else { Version::HTTP_10 };
     *response.headers_mut() = std::mem::take(headers);
-    Ok(Some(Head { response, framing, keeps }))
+    Ok(Some(Head { framing, keeps }))
 }
 
 /// Takes the trailers and the empty line after them out of `buf`, if all of it is there.
@@ -160,8 +158,14 @@ impl Framed {
 mod tests {
     use super::*;
 
+    fn take(buf: &mut BytesMut, to_head: bool) -> Result<Option<(Head, Response<()>)>, Bad> {
+        let mut response = Response::new(());
+        let memory = (&mut Places::new(), &mut HeaderMap::new());
+        Ok(parse(buf, memory, to_head, &mut response)?.map(|head| (head, response)))
+    }
+
     fn read(wire: &str, to_head: bool) -> Result<Option<Head>, Bad> {
-        parse(&mut BytesMut::from(wire), &mut Places::new(), &mut HeaderMap::new(), to_head)
+        Ok(take(&mut BytesMut::from(wire), to_head)?.map(|(head, _)| head))
     }
 
     #[test]
@@ -171,12 +175,9 @@ mod tests {
             assert!(read(&wire[..cut], false).unwrap().is_none(), "{cut}");
         }
         let mut buf = BytesMut::from(wire);
-        let head = parse(&mut buf, &mut Places::new(), &mut HeaderMap::new(), false).unwrap().unwrap();
-        assert_eq!(
-            (head.response.status(), head.framing, head.keeps),
-            (StatusCode::OK, Framing::Length(2), true)
-        );
-        assert_eq!((&head.response.headers()["x-b"], &buf[..]), (&HeaderValue::from_static("c"), &b"ok"[..]));
+        let (head, response) = take(&mut buf, false).unwrap().unwrap();
+        assert_eq!((response.status(), head.framing, head.keeps), (StatusCode::OK, Framing::Length(2), true));
+        assert_eq!((&response.headers()["x-b"], &buf[..]), (&HeaderValue::from_static("c"), &b"ok"[..]));
     }
 
     #[test]
