@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, timeout};
 
 use super::calls::{
-    CLOSED, OPEN, assert_refused, becomes, call, dependency, details, get, metric, one, send, state, timed,
+    CLOSED, OPEN, assert_refused, becomes, call, dependency, details, get, one, send, state, timed,
 };
 use super::scripted::{Act, Scripted};
 use super::support::app::app;
@@ -107,50 +107,6 @@ fn opens_when_connections_do_not_come_about() {
         }
         assert_eq!(answers[0].status, 502, "{:?}", answers[0]);
         assert_refused(&answers[9], "destination_unavailable", "circuit_breaker:dep:");
-    });
-}
-
-#[test]
-fn neither_throttling_nor_what_callers_do_wrong_opens_it() {
-    run(async {
-        let server = Scripted::start(|seen, _| match seen.path.as_str() {
-            "/throttled" => Act::Say(429),
-            "/throttled-until" => Act::Add(429, "retry-after", "1"),
-            "/overloaded" => Act::Add(503, "retry-after", "1"),
-            "/missing" => Act::Say(404),
-            _ => Act::Say(501),
-        })
-        .await;
-        let paths = ["/throttled", "/throttled-until", "/overloaded", "/missing", "/not-implemented"];
-        for path in paths {
-            let sidecar = Sidecar::start(one(server.address(), RATIO)).await;
-            for number in 0..30 {
-                let answer = call(&sidecar, get(path)).await;
-                assert_eq!(answer.field("x-upstream"), Some("scripted"), "{path} {number}: {answer:?}");
-            }
-            assert_eq!(state(&sidecar).await, CLOSED, "{path}");
-        }
-        assert_eq!(server.count(), 30 * paths.len());
-    });
-}
-
-#[test]
-fn callers_that_leave_early_open_nothing() {
-    run(async {
-        let app = app();
-        let sidecar = Sidecar::start(one(app.address(), HUNG)).await;
-        let mut waiting = Vec::new();
-        for _ in 0..40 {
-            waiting.push(send(&sidecar, get("/hang")).await);
-        }
-        eventually("all are sent", async || (app.count("/hang") == 40).then_some(())).await;
-        waiting.clear();
-        let in_flight = async || metric(&sidecar, "outrigger_in_flight", &[]).await.unwrap_or_default();
-        eventually("all have left", async || (in_flight().await == 0.0).then_some(())).await;
-        // Nor do they count as hung later on.
-        sleep(Duration::from_millis(1_700)).await;
-        assert_eq!(call(&sidecar, get("/")).await.status, 200);
-        assert_eq!(state(&sidecar).await, CLOSED);
     });
 }
 

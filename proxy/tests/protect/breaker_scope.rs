@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::calls::{CLOSED, OPEN, assert_refused, becomes, call, get, one, policy, reload, send, state};
+use super::calls::{
+    CLOSED, OPEN, assert_refused, becomes, call, get, one, policy, post, reload, send, state,
+};
 use super::support::app::app;
 use super::support::client::{Body, ask_h2, full, h2, tcp};
 use super::support::raw::{Answer, Raw};
@@ -65,8 +67,13 @@ fn an_open_breaker_stays_open_when_its_knobs_change() {
         let asked = app.requests();
         reload(&sidecar, &with("min_requests: 50, failure_ratio: 90%, open_for: 10s, probes: 1")).await;
         assert_eq!(state(&sidecar).await, OPEN);
-        let answer = call(&sidecar, get("/")).await;
-        assert_refused(&answer, "destination_unavailable", "circuit_breaker:dep:");
+        // The client's connection goes on, and a refused body is not taken for the next request.
+        let mut raw = Raw::connect(sidecar.outbound).await;
+        for _ in 0..3 {
+            let answer = raw.ask(post("/sink", b"GET /smuggled HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            assert_refused(&answer, "destination_unavailable", "circuit_breaker:dep:");
+            assert_refused(&raw.ask(get("/")).await, "destination_unavailable", "circuit_breaker:dep:");
+        }
         assert_eq!(app.requests(), asked);
     });
 }

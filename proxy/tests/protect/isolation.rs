@@ -75,6 +75,16 @@ fn two_call_the_third_waits_and_the_fourth_is_refused() {
             }
             flying(&sidecar, 0.0).await;
             dep_until(&sidecar, "nobody waits", |dep| dep["queued"] == 0).await;
+            becomes_true("four lines", || sidecar.access_log().len() == 4).await;
+            let log = sidecar.access_log();
+            let refused = log.iter().find(|line| line["status"] == 503).unwrap();
+            assert_eq!(
+                (&refused["outcome"], &refused["attempts"]),
+                (&"connection_limit_reached".into(), &0.into())
+            );
+            let waited =
+                |line: &&serde_json::Value| line["t"]["queue"].as_f64().is_some_and(|millis| millis > 1.0);
+            assert_eq!(log.iter().filter(waited).count(), 1, "{log:?}");
         }
     });
 }
@@ -141,8 +151,11 @@ fn calls_that_share_a_connection_count_each_and_a_grpc_caller_is_told_in_grpc() 
         let app = app();
         let keys = "protocol: h2\nisolation: { max_in_flight: 2, max_queue: 0 }";
         let sidecar = Sidecar::start(one(app.address(), keys)).await;
-        let hung = [send(&sidecar, get("/hang")).await, send(&sidecar, get("/hang")).await];
-        becomes_true("two hang", || app.count("/hang") == 2).await;
+        let mut hung = Vec::new();
+        for count in 1..=2 {
+            hung.push(send(&sidecar, get("/hang")).await);
+            becomes_true("it hangs", || app.count("/hang") == count).await;
+        }
         assert_eq!(app.connections(), 1);
         assert!(details(&call(&sidecar, get("/")).await).starts_with("isolation:dep:"));
         let mut client = h2(tcp(sidecar.outbound).await).await;

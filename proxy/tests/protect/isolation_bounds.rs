@@ -34,6 +34,25 @@ fn a_streaming_answer_is_in_flight_until_its_end() {
 }
 
 #[test]
+fn a_websocket_is_in_flight_until_it_is_closed() {
+    run(async {
+        let app = app();
+        let sidecar =
+            Sidecar::start(one(app.address(), "isolation: { max_in_flight: 1, max_queue: 0 }")).await;
+        let upgrade = "connection: upgrade\r\nupgrade: websocket\r\nsec-websocket-version: 13\r\n\
+                       sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+        let mut socket = send(&sidecar, request("GET", "/ws", upgrade)).await;
+        assert_eq!(socket.head().await.unwrap().status, 101);
+        socket.send([&[0x81, 0x82, 0, 0, 0, 0][..], b"hi"].concat()).await;
+        assert_eq!(socket.exactly(4).await.unwrap(), [0x81, 2, b'h', b'i']);
+        let answer = call(&sidecar, get("/")).await;
+        assert_refused(&answer, "connection_limit_reached", "isolation:dep:");
+        drop(socket);
+        eventually("room", async || (call(&sidecar, get("/")).await.status == 200).then_some(())).await;
+    });
+}
+
+#[test]
 fn a_lower_limit_counts_those_that_the_old_one_let_in() {
     run(async {
         let server = Scripted::start(held).await;

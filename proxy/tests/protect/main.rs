@@ -7,6 +7,7 @@
 mod support;
 
 mod breaker_closes;
+mod breaker_evidence;
 mod breaker_opens;
 mod breaker_scope;
 mod calls;

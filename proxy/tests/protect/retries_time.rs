@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::time::sleep;
 
-use super::calls::{call, get, one, retries, send, timed};
+use super::calls::{call, get, one, request, retries, send, timed};
 use super::scripted::{Act, Scripted};
 use super::support::run::{becomes_true, run};
 use super::support::sidecar::Sidecar;
@@ -91,19 +91,36 @@ fn a_wait_longer_than_the_deadline_is_not_begun() {
 }
 
 #[test]
-fn the_callers_own_deadline_ends_it_as_well() {
+fn without_a_time_of_its_own_a_try_gets_its_share_of_the_total() {
+    run(async {
+        let script = |_: &_, before| if before < 2 { Act::Hang } else { Act::Say(200) };
+        let server = Scripted::start(script).await;
+        let sidecar = Sidecar::start(one(server.address(), "timeouts: { total: 2s }\nretries: {}")).await;
+        let (answer, took) = timed(call(&sidecar, get("/"))).await;
+        assert_eq!((answer.status, server.count()), (200, 3), "{answer:?}");
+        assert_within(took, 1_200, 1_990);
+        // A request that can be sent but once has all of it.
+        let before = server.count();
+        let (answer, took) = timed(call(&sidecar, super::calls::post("/post", b"x"))).await;
+        assert_eq!((answer.status, server.count()), (504, before + 1), "{answer:?}");
+        assert_within(took, 1_900, 2_600);
+    });
+}
+
+#[test]
+fn the_callers_own_deadline_ends_it_and_each_try_is_told_what_is_left() {
     run(async {
         let server = Scripted::start(|_, _| Act::Hang).await;
         let keys = "timeouts: { total: 10s, per_try: 300ms }\nretries: { attempts: 5 }";
         let sidecar = Sidecar::start(one(server.address(), keys)).await;
-        let request = super::calls::request("GET", "/", "x-request-timeout-ms: 700\r\n");
-        let (answer, took) = timed(call(&sidecar, request)).await;
+        let hurried = request("GET", "/", "x-request-timeout-ms: 700\r\n");
+        let (answer, took) = timed(call(&sidecar, hurried)).await;
         assert_eq!(answer.status, 504, "{answer:?}");
         assert_within(took, 500, 1_300);
-        let left = |index: usize| -> u64 {
-            server.seen()[index].field("x-request-timeout-ms").unwrap().parse().unwrap()
-        };
-        assert!(left(0) <= 700 && left(1) + 290 <= left(0), "{} then {}", left(0), left(1));
+        let told = server.seen().into_iter();
+        let told: Vec<u64> =
+            told.map(|seen| seen.field("x-request-timeout-ms").unwrap().parse().unwrap()).collect();
+        assert!(told[0] <= 700 && told[1] + 290 <= told[0], "{told:?}");
     });
 }
 
