@@ -136,6 +136,7 @@ fn share(
         trust: Trust::new(networks),
         resources,
         live: Live::new(nothing),
+        lineage: Arc::default(),
         names: Names::new(handle).map_err(other("cannot read the resolver configuration"))?,
         self_token: format!("self-{:032x}", crate::hygiene::random::Random::from_os().next_u128()),
         connections: AtomicUsize::new(0),

@@ -26,6 +26,7 @@ pub mod random;
 pub mod request_id;
 pub mod seen;
 mod target;
+pub mod timeout;
 pub mod trace;
 pub mod untrusted;
 pub mod via;

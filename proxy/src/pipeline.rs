@@ -11,6 +11,7 @@ mod deadline;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod inflow;
+pub(crate) mod lineage;
 pub(crate) mod outflow;
 pub(crate) mod outgoing;
 pub(crate) mod parked;
@@ -119,6 +120,12 @@ async fn run(
     body: Incoming,
     upgrade: Option<hyper::upgrade::OnUpgrade>,
 ) -> Result<Reached, Stopped> {
+    let has_calls = !place.bound.snapshot.dependencies.is_empty() || place.bound.snapshot.pass.is_some();
+    outgoing::bind(connection, exchange, place.route.timeouts.total, has_calls);
+    if exchange.total_at <= exchange.started {
+        let late = Failure::unsent(Outcome::HttpResponseTimeout, "the deadline had passed when it came");
+        return Err((Stop::Failed(late), Some(body)));
+    }
     if let Err(rejected) = gates(connection, exchange, place).await {
         return Err((rejected, Some(body)));
     }
@@ -127,17 +134,14 @@ async fn run(
             Failure::unsent(Outcome::DestinationUnavailable, "no app is configured; set `inbound.app`");
         return Err((Stop::Failed(failure), Some(body)));
     };
-    let total_at = exchange.started.after(place.route.timeouts.total);
-    let queue_at = match admit(exchange, place, total_at).await {
+    let queue_at = match admit(exchange, place).await {
         Ok(queue_at) => queue_at,
         Err(turned) => return Err((turned, Some(body))),
     };
     if let Err(refusal) = outgoing::prepare(connection, exchange, &lane.cluster) {
         return Err((Stop::Refused(refusal), Some(body)));
     }
-    let upgrading = upgrade.is_some();
-    let plan =
-        forward::Plan { place, lane, total_at, queue_at, upgrade: upgrading, is_retry: exchange.is_retry() };
+    let plan = forward::Plan { place, lane, queue_at, upgrade: upgrade.is_some() };
     let progress = (!body.is_end_stream()).then(|| Rc::new(Progress::default()));
     if progress.is_none() {
         outgoing::say_that_nothing_comes(&mut exchange.request);
@@ -176,7 +180,7 @@ fn malformed_body(connection: &Connection, stop: Stop) -> Stop {
 
 /// Asks whether the upstream is worth a call, and for leave to make it, which may take a while. Until when it may wait
 /// for a connection as well.
-async fn admit(exchange: &mut Exchange, place: &Place, total_at: Nanos) -> Result<Option<Nanos>, Stop> {
+async fn admit(exchange: &mut Exchange, place: &Place) -> Result<Option<Nanos>, Stop> {
     if place.route.breaker.is_none() && place.bound.line.is_none() {
         return Ok(None);
     }
@@ -187,7 +191,7 @@ async fn admit(exchange: &mut Exchange, place: &Place, total_at: Nanos) -> Resul
     }
     let Some(line) = &place.bound.line else { return Ok(None) };
     let worker = &exchange.worker;
-    match line.enter(|| worker.timer(), now, total_at).await {
+    match line.enter(|| worker.timer(), now, exchange.total_at).await {
         Ok(entered) => {
             if entered.waited {
                 let queued = exchange::micros(now, exchange.worker.now());
@@ -301,10 +305,9 @@ fn limits(exchange: &Exchange, route: &Route, headers: &http::HeaderMap) -> Limi
     let is_stream =
         is_grpc(kind) || kind.is_some_and(|kind| kind.as_bytes().starts_with(b"text/event-stream"));
     if is_stream {
-        return Limits { total_at: None, idle: route.timeouts.stream_idle };
+        return Limits { total_at: exchange.deadline, idle: route.timeouts.stream_idle };
     }
-    let total_at = Some(exchange.started.after(route.timeouts.total));
-    Limits { total_at, idle: route.timeouts.body_idle }
+    Limits { total_at: Some(exchange.total_at), idle: route.timeouts.body_idle }
 }
 
 pub(crate) fn is_grpc(content_type: Option<&HeaderValue>) -> bool {

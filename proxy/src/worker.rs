@@ -17,6 +17,7 @@ use outrigger_filters::clock::{Clock, Nanos, SystemClock, wall_now};
 
 use crate::hygiene::network::Trust;
 use crate::hygiene::random::Random;
+use crate::pipeline::lineage::Lineage;
 use crate::pipeline::outflow::Outflow;
 use crate::pipeline::parked::{self, Parked, Parking};
 use crate::snapshot::{Live, Resources, Side, Snapshot};
@@ -35,6 +36,7 @@ pub(crate) struct Shared {
     pub(crate) resources: Resources,
     pub(crate) live: Live,
     pub(crate) names: Names,
+    pub(crate) lineage: Arc<Lineage>,
     /// By which the process knows its own requests.
     pub(crate) self_token: String,
     /// Accepted connections, all workers.

@@ -14,6 +14,11 @@ const CONNECTIONS: (&str, &str) = ("outrigger_upstream_connections", "Open conne
 const REQUESTS: (&str, &str) =
     ("outrigger_upstream_in_flight", "Requests at an upstream, over all endpoints.");
 
+const LINEAGE: (&str, &str) = (
+    "outrigger_lineage_overflow_total",
+    "Requests from which the app's calls inherited no deadline, because too many traces were in flight.",
+);
+
 /// Reads the policy in force at each scrape.
 pub(super) struct Collector {
     pub(super) shared: Arc<Shared>,
@@ -33,6 +38,7 @@ impl Collect for Collector {
             }
         }
         chains.finish(out);
+        out.counter(LINEAGE.0, LINEAGE.1, &[], self.shared.lineage.overflow());
         protection::collect(out, &snapshot, self.shared.clock.now());
         for cluster in snapshot.sides().filter_map(|side| side.cluster.as_ref()) {
             let endpoints = cluster.endpoints();

@@ -15,10 +15,29 @@ pub(super) fn digits(byte: u8) -> [u8; 2] {
 /// Writes bytes as digits to the front of `out`.
 #[inline]
 pub(super) fn write(bytes: &[u8], out: &mut [u8]) {
-    let (pairs, _) = out.as_chunks_mut::<2>();
-    for (pair, &byte) in pairs.iter_mut().zip(bytes) {
+    let (words, rest) = bytes.as_chunks::<4>();
+    let (places, _) = out.as_chunks_mut::<8>();
+    for (place, word) in places.iter_mut().zip(words) {
+        *place = eight_digits(u32::from_be_bytes(*word));
+    }
+    let (pairs, _) = out.get_mut(words.len().saturating_mul(8)..).unwrap_or_default().as_chunks_mut::<2>();
+    for (pair, &byte) in pairs.iter_mut().zip(rest) {
         *pair = digits(byte);
     }
+}
+
+/// The digits of four bytes, all at once: each half byte is spread to a byte of its own, and those above nine are
+/// moved on to the letters.
+#[inline]
+const fn eight_digits(word: u32) -> [u8; 8] {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let mut halves = word as u64;
+    halves = (halves | halves << 16) & 0x0000_ffff_0000_ffff;
+    halves = (halves | halves << 8) & 0x00ff_00ff_00ff_00ff;
+    halves = (halves | halves << 4) & 0x0f0f_0f0f_0f0f_0f0f;
+    let letters = (halves.wrapping_add(6 * EACH) >> 4) & EACH;
+    let to_letters = (b'a' - b'0' - 10) as u64;
+    halves.wrapping_add(b'0' as u64 * EACH).wrapping_add(letters.wrapping_mul(to_letters)).to_be_bytes()
 }
 
 /// Reads `DIGITS` digits, upper case not among them, as `N` bytes.
@@ -60,6 +79,18 @@ mod tests {
             assert_eq!(text, *format!("{byte:02x}").as_bytes());
             assert_eq!(read::<1, 2>(&text), Some([byte]));
         }
+    }
+
+    #[test]
+    fn writes_many_bytes_as_one_by_one() {
+        for length in 0..20 {
+            let bytes: Vec<u8> = (0..length).map(|n| 0x9a_u8.wrapping_mul(n + 7)).collect();
+            let mut text = vec![0; 2 * bytes.len()];
+            write(&bytes, &mut text);
+            let expected: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
+            assert_eq!(text, expected.as_bytes());
+        }
+        assert_eq!(&eight_digits(0x0189_abef), b"0189abef");
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Field {
     Trace = 1 << 12,
     /// `outrigger-attempt` or `grpc-previous-rpc-attempts`.
     Attempt = 1 << 13,
+    /// `grpc-timeout`, `x-request-timeout-ms` or `x-envoy-expected-rq-timeout-ms`.
+    Timeout = 1 << 14,
 }
 
 impl Seen {
@@ -69,6 +71,7 @@ impl Seen {
             "host" => Field::Host,
             "via" => Field::Via,
             "traceparent" | "tracestate" => Field::Trace,
+            "grpc-timeout" | "x-request-timeout-ms" | "x-envoy-expected-rq-timeout-ms" => Field::Timeout,
             "grpc-previous-rpc-attempts" => Field::Attempt,
             "outrigger-attempt" => return self.with(Field::Attempt).with(Field::Claim),
             "x-request-id" => return self.with(Field::RequestId).with(Field::Claim),

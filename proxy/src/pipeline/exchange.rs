@@ -15,6 +15,7 @@ use outrigger_filters::filter::Quota;
 use outrigger_filters::outcome::Outcome;
 
 use super::attempt::Try;
+use super::lineage::Ancestor;
 use super::outgoing::Added;
 use crate::hygiene::request_id::RequestId;
 use crate::hygiene::seen::{Field, Seen};
@@ -44,6 +45,14 @@ pub(crate) struct Exchange {
     pub(crate) host: Option<HeaderValue>,
     pub(crate) client: IpAddr,
     pub(crate) request_id: RequestId,
+    /// When the caller, or whoever the call is made for, waits no longer; none if neither says so.
+    pub(crate) deadline: Option<Nanos>,
+    /// When it has taken too long, by its route or its deadline.
+    pub(crate) total_at: Nanos,
+    /// It is somebody's retry already.
+    pub(crate) is_retry: bool,
+    /// While it is with the app, the app's calls inherit from it.
+    pub(super) ancestor: Option<Ancestor>,
     /// Some of it may have reached the upstream.
     pub(crate) sent: bool,
     /// Whoever gets the answer had better not ask again.
@@ -89,6 +98,10 @@ impl Exchange {
             host: host(&request, seen),
             client: connection.client_ip(headers, seen),
             request_id,
+            deadline: None,
+            total_at: started,
+            is_retry: false,
+            ancestor: None,
             sent: false,
             no_retry: false,
             answered_at: started,
@@ -147,7 +160,7 @@ impl Exchange {
         }
         self.connection.signals.end(now);
         // Whoever waits for it need not wait for the rest.
-        self.call = None;
+        (self.call, self.ancestor) = (None, None);
         let detail = Detail {
             method: b"",
             path: self.request.uri().path().as_bytes(),

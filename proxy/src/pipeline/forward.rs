@@ -29,13 +29,10 @@ use crate::worker::Lane;
 pub(crate) struct Plan<'a> {
     pub(crate) place: &'a Place,
     pub(crate) lane: &'a Rc<Lane>,
-    pub(crate) total_at: Nanos,
     /// Until when it may wait for a connection while all are in use; none: as long as connecting may take.
     pub(crate) queue_at: Option<Nanos>,
     /// On a fresh connection, which is pooled only if the upstream refuses to switch.
     pub(crate) upgrade: bool,
-    /// It is somebody's retry already.
-    pub(crate) is_retry: bool,
 }
 
 /// Where the next try is to go.
@@ -55,7 +52,7 @@ pub(crate) async fn send(
     progress: Option<&Progress>,
 ) -> Result<Answer, Stop> {
     let retries = &plan.place.route.retries;
-    let original = Original { method: exchange.request.method(), keyed: false, is_retry: plan.is_retry };
+    let original = Original { method: exchange.request.method(), keyed: false, is_retry: exchange.is_retry };
     let mut call = retries.begin(&original, exchange.started);
     if let Some(progress) = progress {
         let bytes = plan.place.bound.line.as_ref().map(|line| line.bulkhead().bytes());
@@ -72,6 +69,7 @@ pub(crate) async fn send(
         }
         exchange.added.previous = call.previous();
         let try_at = try_at(exchange, plan, &call, now);
+        exchange.tell_time_left(now, try_at, plan.upgrade);
         let mut clock = Deadline::begin(exchange, &plan.place.route.timeouts, progress, (now, try_at));
         let tried = match acquire(exchange, plan, &mut clock, &aim).await {
             Ok(lease) => once(exchange, plan, (lease, body), &mut clock).await,
@@ -124,14 +122,14 @@ fn begin(exchange: &mut Exchange, plan: &Plan<'_>, now: Nanos) -> Result<(), Sto
 /// When a try has taken too long: its own time, its part of the time left, a probe's time.
 fn try_at(exchange: &Exchange, plan: &Plan<'_>, call: &Call, now: Nanos) -> Nanos {
     let route = &plan.place.route;
-    let share = || plan.total_at.since(now).checked_div(route.retries.left(call)).unwrap_or_default();
+    let share = || exchange.total_at.since(now).checked_div(route.retries.left(call)).unwrap_or_default();
     let try_at = match (route.timeouts.per_try, route.retries.left(call)) {
         (Some(per_try), _) => now.after(per_try),
-        (None, 1) => plan.total_at,
+        (None, 1) => exchange.total_at,
         (None, _) => now.after(share()),
     };
-    let probe_at = exchange.attempt.as_ref().and_then(Try::give_up_at).unwrap_or(plan.total_at);
-    try_at.min(probe_at).min(plan.total_at)
+    let probe_at = exchange.attempt.as_ref().and_then(Try::give_up_at).unwrap_or(exchange.total_at);
+    try_at.min(probe_at).min(exchange.total_at)
 }
 
 fn answered(exchange: &mut Exchange, lease: Lease) -> Answer {
@@ -199,7 +197,7 @@ fn decide(
     now: Nanos,
 ) -> Option<(Duration, Token, bool)> {
     let draw = exchange.worker.random.borrow_mut().next_u64();
-    match plan.place.route.retries.decide(call, facts, plan.total_at.since(now), now, draw) {
+    match plan.place.route.retries.decide(call, facts, exchange.total_at.since(now), now, draw) {
         Decision::Retry { after, token, elsewhere } => Some((after, token, elsewhere)),
         Decision::No(reason) => {
             exchange.no_retry |= reason.is_final_for_callers();

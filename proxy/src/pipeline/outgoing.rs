@@ -1,17 +1,22 @@
 //! The one clean request that goes upstream, and what is added to answers.
 
 use std::rc::Rc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Version, header};
+use outrigger_filters::clock::Nanos;
 
 use super::exchange::Exchange;
+use super::lineage::Heritage;
 use crate::hygiene::forwarded::{self, PeerHeaders};
 use crate::hygiene::request_id::{RequestId, X_REQUEST_ID};
 use crate::hygiene::seen::Field;
+use crate::hygiene::timeout::{self, X_REQUEST_TIMEOUT_MS};
 use crate::hygiene::trace::{self, TRACEPARENT, TraceContext};
 use crate::hygiene::via;
 use crate::respond::{NO_RETRY, Refusal, quota_headers};
 use crate::server::connection::Connection;
+use crate::telemetry::Direction;
 use crate::upstream::cluster::Cluster;
 
 /// Sidecars of ours a request may have passed; more is a loop.
@@ -19,6 +24,7 @@ const MAX_HOPS: usize = 16;
 
 const ATTEMPT: &str = "outrigger-attempt";
 const GRPC_ATTEMPTS: &str = "grpc-previous-rpc-attempts";
+const GRPC_TIMEOUT: &str = "grpc-timeout";
 
 /// What every request of a client connection says about the client, in both forms it is needed in.
 pub(crate) struct Introduction {
@@ -49,6 +55,8 @@ pub(crate) struct Added {
     trace: Option<TraceContext>,
     /// Tries that came before this one.
     pub(super) previous: u32,
+    /// How long the next hop has, where that is bounded.
+    pub(super) left: Option<Duration>,
 }
 
 impl Exchange {
@@ -62,6 +70,12 @@ impl Exchange {
         }
         if let Some(trace) = self.added.trace {
             write_field(out, TRACEPARENT.as_str(), &trace.to_text());
+        }
+        if let Some(left) = self.added.left {
+            write_text(out, X_REQUEST_TIMEOUT_MS, |out| timeout::write_millis(out, left));
+            if self.is_grpc {
+                write_text(out, GRPC_TIMEOUT, |out| timeout::write_grpc(out, left));
+            }
         }
         for (name, previous) in self.previous() {
             write_field(out, name, previous.to_string().as_bytes());
@@ -77,6 +91,12 @@ impl Exchange {
         if let Some(Ok(trace)) = self.added.trace.map(|trace| HeaderValue::from_bytes(&trace.to_text())) {
             headers.insert(&TRACEPARENT, trace);
         }
+        if let Some(left) = self.added.left {
+            insert_text(headers, X_REQUEST_TIMEOUT_MS, |out| timeout::write_millis(out, left));
+            if self.is_grpc {
+                insert_text(headers, GRPC_TIMEOUT, |out| timeout::write_grpc(out, left));
+            }
+        }
         for (name, previous) in self.previous() {
             headers.insert(HeaderName::from_static(name), HeaderValue::from(previous));
         }
@@ -89,11 +109,61 @@ impl Exchange {
         names.into_iter().flatten().filter(move |_| previous > 0).map(move |name| (name, previous))
     }
 
-    /// It came as somebody's retry.
-    pub(super) fn is_retry(&self) -> bool {
-        let headers = self.request.headers();
-        let count = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
-        self.seen.has(Field::Attempt) && [ATTEMPT, GRPC_ATTEMPTS].into_iter().filter_map(count).any(|n| n > 0)
+    /// Says how long the next hop has for a try that ends by `try_at`. What may stream for ever is only told if
+    /// its caller set a deadline.
+    pub(super) fn tell_time_left(&mut self, now: Nanos, try_at: Nanos, upgrade: bool) {
+        let bounded = self.deadline.is_some() || !(self.is_grpc || upgrade);
+        self.added.left = bounded.then(|| timeout::reduced(try_at.since(now)));
+    }
+}
+
+/// Whether a request says that it is somebody's retry.
+fn is_retry(exchange: &Exchange) -> bool {
+    let headers = exchange.request.headers();
+    let count = |name| headers.get(name)?.to_str().ok()?.trim().parse::<u32>().ok();
+    exchange.seen.has(Field::Attempt) && [ATTEMPT, GRPC_ATTEMPTS].into_iter().filter_map(count).any(|n| n > 0)
+}
+
+/// Finds out how long there is for a request and who it is for, by what it says and by its trace. Of a request to the
+/// app, the app's calls inherit that, where the policy has any.
+pub(super) fn bind(connection: &Connection, exchange: &mut Exchange, total: Duration, has_calls: bool) {
+    trace_on(connection, exchange);
+    if exchange.seen.has(Field::Timeout) {
+        let headers = exchange.request.headers_mut();
+        exchange.deadline = timeout::asked(headers).map(|asked| exchange.started.after(asked));
+        timeout::strip(headers);
+    }
+    exchange.is_retry = is_retry(exchange);
+    let lineage = &connection.worker.shared.lineage;
+    let (trace, is_call) = (exchange.record.trace_id, connection.direction() == Direction::Outbound);
+    if is_call
+        && exchange.seen.has(Field::Trace)
+        && let Some(heritage) = lineage.of(trace)
+    {
+        exchange.deadline =
+            Some(exchange.deadline.map_or(heritage.deadline, |own| own.min(heritage.deadline)));
+        exchange.is_retry |= heritage.is_retry;
+    }
+    let total_at = exchange.started.after(total);
+    exchange.total_at = exchange.deadline.map_or(total_at, |deadline| deadline.min(total_at));
+    if !is_call && has_calls {
+        let heritage = Heritage { deadline: exchange.total_at, is_retry: exchange.is_retry };
+        exchange.ancestor = lineage.note(trace, heritage);
+    }
+}
+
+fn write_text(out: &mut Vec<u8>, name: &str, value: impl FnOnce(&mut Vec<u8>)) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    value(out);
+    out.extend_from_slice(b"\r\n");
+}
+
+fn insert_text(headers: &mut HeaderMap, name: &'static str, value: impl FnOnce(&mut Vec<u8>)) {
+    let mut text = Vec::new();
+    value(&mut text);
+    if let Ok(value) = HeaderValue::try_from(text) {
+        headers.insert(HeaderName::from_static(name), value);
     }
 }
 
@@ -139,7 +209,6 @@ pub(super) fn prepare(
         (None, None) => drop(headers.insert(header::HOST, HeaderValue::from_static(""))),
         _ => {}
     }
-    trace_on(connection, exchange);
     to_origin_form(&mut exchange.request);
     *exchange.request.version_mut() = Version::HTTP_11;
     Ok(())

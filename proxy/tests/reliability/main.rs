@@ -10,6 +10,7 @@ mod admin;
 mod again;
 mod attacks;
 mod attacks_h2;
+mod deadlines;
 mod drain;
 mod frames;
 mod lifecycle;
