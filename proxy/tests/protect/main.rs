@@ -17,4 +17,5 @@ mod isolation_waiting;
 mod retries;
 mod retries_cost;
 mod retries_time;
+mod retries_unsent;
 mod scripted;
