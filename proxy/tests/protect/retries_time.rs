@@ -120,7 +120,9 @@ fn the_callers_own_deadline_ends_it_and_each_try_is_told_what_is_left() {
         let told = server.seen().into_iter();
         let told: Vec<u64> =
             told.map(|seen| seen.field("x-request-timeout-ms").unwrap().parse().unwrap()).collect();
-        assert!(told[0] <= 700 && told[1] + 290 <= told[0], "{told:?}");
+        // What is left of all or of the try, whichever is shorter.
+        assert_eq!(told.len(), 3, "{told:?}");
+        assert!(told[0] <= 300 && told[1] <= 300 && told[2] <= 100, "{told:?}");
     });
 }
 
