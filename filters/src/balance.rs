@@ -173,11 +173,18 @@ mod tests {
     }
 
     /// What share of `calls`, a millisecond apart, each endpoint gets if it behaves as `answer` says.
-    fn shares(by: By, loads: &[Load], from: u64, calls: u64, answer: &dyn Fn(usize) -> (Outcome, u64)) -> Vec<f64> {
+    fn shares(
+        by: By,
+        loads: &[Load],
+        from: u64,
+        calls: u64,
+        answer: &dyn Fn(usize) -> (Outcome, u64),
+    ) -> Vec<f64> {
         let mut counts = vec![0.0; loads.len()];
         for (n, draw) in (0..calls).zip(draws()) {
             let now = at(from + n);
-            let chosen = choose(by, &|at| loads.get(at), loads.len(), (n as usize, draw), now, &|_| false).unwrap();
+            let chosen =
+                choose(by, &|at| loads.get(at), loads.len(), (n as usize, draw), now, &|_| false).unwrap();
             counts[chosen] += 1.0 / calls as f64;
             let (outcome, took) = answer(chosen);
             loads[chosen].learn(Ended::new(outcome), Duration::from_millis(took), now);
@@ -233,7 +240,9 @@ mod tests {
     #[test]
     fn comes_back_to_one_that_was_slow_or_failing() {
         let loads = [Load::default(), Load::default()];
-        shares(By::P2cEwma, &loads, 0, 500, &|at| if at == 0 { (Outcome::Ok, 5) } else { (Outcome::Upstream5xx, 80) });
+        shares(By::P2cEwma, &loads, 0, 500, &|at| {
+            if at == 0 { (Outcome::Ok, 5) } else { (Outcome::Upstream5xx, 80) }
+        });
         let before = loads[1].score(By::P2cEwma, at(500));
         assert!(before > loads[0].score(By::P2cEwma, at(500)));
         let later = shares(By::P2cEwma, &loads, 60_000, 2_000, &|_| (Outcome::Ok, 5));

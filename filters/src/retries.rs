@@ -101,10 +101,11 @@ impl Retries {
     }
 
     /// How much of a request's body must be kept so that it can be sent again; zero if it never will be. What is
-    /// longer is not kept, and [`Attempt::replayable`] is then false.
+    /// longer is not kept, and [`Attempt::replayable`] is then false. Kept also where the request may not be repeated:
+    /// it can turn out that nobody has seen it.
     #[must_use]
     pub const fn replay(&self, call: &Call) -> u64 {
-        let never = self.knobs.is_off() || !call.repeats || call.is_retry;
+        let never = self.knobs.is_off() || call.is_retry;
         if never || matches!(self.knobs.mode, Mode::Shadow) { 0 } else { self.knobs.replay }
     }
 

@@ -29,7 +29,11 @@ impl Failure {
 
     /// Classifies what ended a connection before the head of the answer.
     pub(crate) fn of_exchange(error: &hyper::Error) -> Self {
-        let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>());
+        let source = std::error::Error::source(error);
+        if source.and_then(|source| source.downcast_ref::<h2::Error>()).is_some_and(is_refused) {
+            return Self::unsent(Outcome::ConnectionTerminated, "the upstream refused the stream unseen");
+        }
+        let io = source.and_then(|source| source.downcast_ref::<std::io::Error>());
         match io {
             Some(error) => Self::of_stream(error),
             None if error.is_parse() => {
@@ -48,6 +52,14 @@ impl Failure {
             Self::sent(Outcome::ConnectionTerminated, CLOSED)
         }
     }
+}
+
+/// Whether the peer says that it did nothing about the stream: it reset it as refused (RFC 9113 §8.7), or went away in
+/// good order with a last stream before it (§6.8).
+fn is_refused(error: &h2::Error) -> bool {
+    let reason = error.reason();
+    let refused = error.is_reset() && reason == Some(h2::Reason::REFUSED_STREAM);
+    error.is_remote() && (refused || (error.is_go_away() && reason == Some(h2::Reason::NO_ERROR)))
 }
 
 const CLOSED: &str = "the upstream closed the connection before answering";

@@ -24,7 +24,7 @@ use crate::snapshot::Route;
 pub(crate) use refusal::Refusal;
 
 const PROXY_STATUS: HeaderName = HeaderName::from_static("proxy-status");
-const SENT: HeaderName = HeaderName::from_static("outrigger-sent");
+pub(crate) const SENT: HeaderName = HeaderName::from_static("outrigger-sent");
 pub(crate) const NO_RETRY: HeaderName = HeaderName::from_static("outrigger-no-retry");
 const GRPC_STATUS: HeaderName = HeaderName::from_static("grpc-status");
 const GRPC_MESSAGE: HeaderName = HeaderName::from_static("grpc-message");

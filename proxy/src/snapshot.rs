@@ -14,6 +14,7 @@ use arc_swap::ArcSwap;
 use outrigger_config::plan::{
     Dependency, HostMatch, Plan, Route as PlannedRoute, Timeouts, UnknownHosts, Upstream,
 };
+use outrigger_filters::balance::By;
 use outrigger_filters::chain::Chain;
 use outrigger_filters::circuit_breaker::{self, Breaker};
 use outrigger_filters::isolation::{self, Bulkhead, Process};
@@ -99,6 +100,8 @@ pub(crate) struct Side {
     /// None: nobody to forward to.
     pub(crate) cluster: Option<Arc<Cluster>>,
     pub(crate) attempts: AttemptSeries,
+    /// How its endpoints are chosen.
+    pub(crate) balance: By,
     /// What a dependency may take; the app is bounded by what comes in.
     pub(crate) bulkhead: Option<Arc<Bulkhead>>,
     /// The breaker of all routes that have none of their own.
@@ -159,7 +162,7 @@ impl Snapshot {
                 &planned.policies,
                 planned.circuit_breaker.as_ref(),
             );
-            side.bulkhead = Some(isolation);
+            (side.bulkhead, side.balance) = (Some(isolation), planned.balance.by);
             dependencies.push(side);
         }
         let pass = (plan.unknown_hosts == UnknownHosts::Pass).then(|| {
@@ -294,7 +297,16 @@ impl Builder<'_> {
         let parent = Parent { owner: &owner, upstream_gates: &upstream_gates, breaker: breaker.as_ref() };
         let routes = routes.iter().map(|route| self.route(&parent, route)).collect();
         let attempts = self.resources.telemetry.attempts(self.name);
-        Side { name: self.name.into(), router, routes, cluster, attempts, bulkhead: None, breaker }
+        Side {
+            name: self.name.into(),
+            router,
+            routes,
+            cluster,
+            attempts,
+            balance: By::default(),
+            bulkhead: None,
+            breaker,
+        }
     }
 
     fn fuse(&self, spec: &circuit_breaker::Spec, owner: &str, name: &str, total: Duration) -> Option<Fuse> {

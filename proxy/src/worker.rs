@@ -13,6 +13,7 @@ use std::task::Waker;
 use std::time::Duration;
 
 use outrigger_config::sidecar::Sidecar;
+use outrigger_filters::balance::{self, By};
 use outrigger_filters::clock::{Clock, Nanos, SystemClock, wall_now};
 
 use crate::hygiene::network::Trust;
@@ -109,6 +110,7 @@ impl Bound {
 /// This worker's pools for one cluster.
 pub(crate) struct Lane {
     pub(crate) cluster: Arc<Cluster>,
+    by: By,
     /// The pools of the endpoints, and of which change of theirs.
     seen: RefCell<(Option<u64>, Vec<Rc<EndpointPool>>)>,
     next: Cell<usize>,
@@ -186,7 +188,7 @@ impl Worker {
         if let Some(known) = self.passing.borrow().get(authority) {
             return Some(Rc::clone(known));
         }
-        let lane = Rc::new(Lane::new(make()?));
+        let lane = Rc::new(Lane::new(make()?, By::default()));
         let mut passing = self.passing.borrow_mut();
         if passing.len() >= 256 {
             passing.clear();
@@ -248,7 +250,8 @@ impl Worker {
 
     fn take_over(&self, number: u64, snapshot: Arc<Snapshot>) -> Rc<Local> {
         let bound = |at: Option<usize>, side: &Side| {
-            let lane = side.cluster.as_ref().map(|cluster| Rc::new(Lane::new(Arc::clone(cluster))));
+            let lane =
+                side.cluster.as_ref().map(|cluster| Rc::new(Lane::new(Arc::clone(cluster), side.balance)));
             Rc::new(Bound { snapshot: Arc::clone(&snapshot), at, lane, line: self.line(side) })
         };
         let inbound = bound(None, &snapshot.inbound);
@@ -309,28 +312,24 @@ impl Worker {
 }
 
 impl Lane {
-    fn new(cluster: Arc<Cluster>) -> Self {
-        Self { cluster, seen: RefCell::default(), next: Cell::new(0) }
+    fn new(cluster: Arc<Cluster>, by: By) -> Self {
+        Self { cluster, by, seen: RefCell::default(), next: Cell::new(0) }
     }
 
-    /// The pool to try next: endpoints in turn, one that is not in `avoid` if there is any.
-    pub(crate) fn choose(&self, worker: &Worker, avoid: &[u64]) -> Option<Rc<EndpointPool>> {
+    /// The pool to try next: the balancer's choice among those that are not in `avoid`, if there are any.
+    pub(crate) fn choose(&self, worker: &Worker, avoid: &[u64], now: Nanos) -> Option<Rc<EndpointPool>> {
         self.refresh(worker);
         let seen = self.seen.borrow();
         let pools = &seen.1;
-        let turn = || {
-            let at = self.next.get();
-            self.next.set(at.wrapping_add(1));
-            pools.get(at.checked_rem(pools.len())?)
-        };
-        let mut chosen = turn()?;
-        for _ in 1..pools.len() {
-            if !avoid.contains(&chosen.endpoint.id) {
-                break;
-            }
-            chosen = turn()?;
+        if let [only] = pools.as_slice() {
+            return Some(Rc::clone(only));
         }
-        Some(Rc::clone(chosen))
+        let turn = self.next.replace(self.next.get().wrapping_add(1));
+        let draw = worker.random.borrow_mut().next_u64();
+        let load = |at: usize| pools.get(at).map(|pool| &pool.load);
+        let avoided = |at: usize| pools.get(at).is_some_and(|pool| avoid.contains(&pool.endpoint.id));
+        let chosen = balance::choose(self.by, &load, pools.len(), (turn, draw), now, &avoided)?;
+        pools.get(chosen).map(Rc::clone)
     }
 
     pub(crate) fn endpoint_count(&self) -> usize {

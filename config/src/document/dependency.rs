@@ -33,9 +33,9 @@ pub(crate) struct Dependency {
     pub(crate) host_header: Option<String>,
     /// How long each phase may take.
     pub(crate) timeouts: Option<DependencyTimeouts>,
-    /// What it may take of the sidecar.
     /// When to stop calling it; one breaker for all routes that have none of their own.
     pub(crate) circuit_breaker: Option<circuit_breaker::Spec>,
+    /// What it may take of the sidecar.
     pub(crate) isolation: Option<isolation::Spec>,
     /// Which endpoint takes the next call. Default: the better of two, by time, calls in flight and failures.
     pub(crate) balance: Option<balance::Spec>,

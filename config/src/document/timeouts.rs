@@ -21,7 +21,8 @@ macro_rules! timeouts {
             pub(crate) body_idle: Option<Timespan>,
             /// The same for upgraded connections, gRPC and event streams. Default `5m`.
             pub(crate) stream_idle: Option<Timespan>,
-            /// One attempt, from choosing the endpoint to the head of the answer. Default: none but `total`.
+            /// One attempt, from choosing the endpoint to the head of the answer. Default: `total`, or
+            /// with retries its part of what is left of it.
             pub(crate) per_try: Option<Timespan>,
             $($(#[$doc])* pub(crate) $own: Option<Timespan>,)*
         }

@@ -1,5 +1,7 @@
 //! One try at the upstream: reported once, and settled with the breaker that let it through.
 
+use std::rc::Rc;
+
 use outrigger_filters::circuit_breaker::Permit;
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::evidence::Ended;
@@ -8,6 +10,7 @@ use outrigger_filters::outcome::Outcome;
 use super::answer::Told;
 use super::exchange::{Exchange, micros};
 use crate::telemetry::{Attempt, AttemptSeries, Proto};
+use crate::upstream::pool::EndpointPool;
 
 /// A try that is under way until it is ended. The exchange has it, and ends it at the latest when it ends itself.
 pub(crate) struct Try {
@@ -15,7 +18,10 @@ pub(crate) struct Try {
     started: Nanos,
     pub(super) proto: Proto,
     permit: Option<Permit>,
+    /// Where it went, if there was a choice: the balancer learns from it.
+    pub(super) pool: Option<Rc<EndpointPool>>,
     told: Told,
+    answered: Option<Nanos>,
 }
 
 impl Try {
@@ -31,17 +37,21 @@ impl Try {
 
     /// The head of the answer is here. However long its body takes, it does not hang.
     pub(super) fn answered(&mut self, told: Told, now: Nanos) {
-        self.told = told;
+        (self.told, self.answered) = (told, Some(now));
         if let Some(permit) = &mut self.permit {
             permit.answered(now);
         }
     }
 
-    /// What the breaker is to learn is known already, whatever becomes of the rest.
+    /// What breaker and balancer are to learn is known already, whatever becomes of the rest.
     pub(super) fn settle(&mut self, outcome: Outcome, now: Nanos) {
+        let Told { status, grpc, retry_after, .. } = self.told;
+        let ended = Ended { outcome, status, grpc, retry_after };
         if let Some(permit) = self.permit.take() {
-            let Told { status, grpc, retry_after, .. } = self.told;
-            permit.settle(Ended { outcome, status, grpc, retry_after }, now);
+            permit.settle(ended, now);
+        }
+        if let Some(pool) = self.pool.take() {
+            pool.load.learn(ended, self.answered.unwrap_or(now).since(self.started), now);
         }
     }
 }
@@ -50,7 +60,15 @@ impl Exchange {
     /// Begins a try, which the breaker let through if there is one.
     pub(super) fn begin_attempt(&mut self, series: AttemptSeries, permit: Option<Permit>, now: Nanos) {
         self.record.attempts = self.record.attempts.saturating_add(1);
-        self.attempt = Some(Try { series, started: now, proto: Proto::H11, permit, told: Told::default() });
+        self.attempt = Some(Try {
+            series,
+            started: now,
+            proto: Proto::H11,
+            permit,
+            pool: None,
+            told: Told::default(),
+            answered: None,
+        });
     }
 
     /// Reports the try under way, if there is one.

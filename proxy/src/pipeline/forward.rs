@@ -135,9 +135,10 @@ fn try_at(exchange: &Exchange, plan: &Plan<'_>, call: &Call, now: Nanos) -> Nano
 fn answered(exchange: &mut Exchange, lease: Lease) -> Answer {
     let (outcome, awaits_grpc_status) = classify(&exchange.response, lease.is_end_stream());
     let now = exchange.worker.now();
-    (exchange.answered_at, exchange.sent) = (now, true);
+    let told = Told::read(&exchange.response, outcome);
+    (exchange.answered_at, exchange.sent) = (now, exchange.sent || !told.unsent);
     if let Some(attempt) = &mut exchange.attempt {
-        attempt.answered(Told::read(&exchange.response, outcome), now);
+        attempt.answered(told, now);
     }
     Answer { lease, outcome, awaits_grpc_status }
 }
@@ -240,12 +241,12 @@ async fn acquire(
 ) -> Result<Lease, (Failure, Option<u64>)> {
     let worker = Rc::clone(&exchange.worker);
     let now = clock.began;
-    let mut chosen = plan.lane.choose(&worker, &aim.avoid);
+    let mut chosen = plan.lane.choose(&worker, &aim.avoid, now);
     if chosen.is_none() && plan.lane.endpoint_count() == 0 {
         let resolved = Box::pin(plan.lane.cluster.wait_resolved());
         let timeout = || Failure::unsent(Outcome::DnsTimeout, "the name was not resolved in time");
         clock.within(clock.connect_at(now), resolved, timeout).await.map_err(|failure| (failure, None))?;
-        chosen = plan.lane.choose(&worker, &aim.avoid);
+        chosen = plan.lane.choose(&worker, &aim.avoid, now);
     }
     let Some(pool) = chosen else {
         let failure = Failure::unsent(plan.lane.cluster.trouble(), "there is no endpoint");

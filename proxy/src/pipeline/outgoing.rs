@@ -14,7 +14,7 @@ use crate::hygiene::seen::Field;
 use crate::hygiene::timeout::{self, X_REQUEST_TIMEOUT_MS};
 use crate::hygiene::trace::{self, TRACEPARENT, TraceContext};
 use crate::hygiene::via;
-use crate::respond::{NO_RETRY, Refusal, quota_headers};
+use crate::respond::{NO_RETRY, Refusal, SENT, quota_headers};
 use crate::server::connection::Connection;
 use crate::telemetry::Direction;
 use crate::upstream::cluster::Cluster;
@@ -261,6 +261,10 @@ fn to_origin_form(request: &mut Request<()>) {
 pub(super) fn decorate(exchange: &Exchange, headers: &mut HeaderMap, version: Version) {
     if exchange.worker.shared.config.via_responses {
         via::add(headers, version);
+    }
+    // What the next hop says is true of its own try only.
+    if exchange.record.attempts > 1 && exchange.sent && headers.contains_key(SENT) {
+        headers.insert(SENT, HeaderValue::from_static("1"));
     }
     if exchange.no_retry {
         headers.insert(NO_RETRY, HeaderValue::from_static("1"));

@@ -101,6 +101,8 @@ struct Waiting<'a> {
 impl Waiting<'_> {
     async fn called(mut self, mut timer: Timer) -> Called {
         self.line.serve(self.line.clock.now());
+        // Kept from one poll to the next: a time that is put off by each look never comes.
+        let mut look_at = None;
         poll_fn(|cx| {
             loop {
                 if let Poll::Ready(called) = Pin::new(&mut self.receiver).poll(cx) {
@@ -111,8 +113,9 @@ impl Waiting<'_> {
                     );
                 }
                 let now = self.line.clock.now();
-                let look_at = self.line.gate.borrow().look_at(now).unwrap_or(now);
-                std::task::ready!(timer.poll_at(cx, look_at));
+                let at = *look_at.get_or_insert_with(|| self.line.gate.borrow().look_at(now).unwrap_or(now));
+                std::task::ready!(timer.poll_at(cx, at));
+                look_at = None;
                 self.line.serve(self.line.clock.now());
             }
         })

@@ -16,6 +16,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use outrigger_filters::balance::Load;
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
 use tokio::sync::oneshot;
@@ -33,6 +34,8 @@ const MAX_WAITING: usize = 1024;
 /// One worker's share of an endpoint.
 pub(crate) struct EndpointPool {
     pub(crate) endpoint: Arc<Endpoint>,
+    /// For the balancer.
+    pub(crate) load: Load,
     bounds: Cell<Bounds>,
     #[expect(
         clippy::vec_box,
@@ -57,6 +60,7 @@ impl EndpointPool {
     pub(crate) fn new(endpoint: &Arc<Endpoint>, bounds: Bounds) -> Rc<Self> {
         Rc::new(Self {
             endpoint: Arc::clone(endpoint),
+            load: Load::default(),
             bounds: Cell::new(bounds),
             idle: RefCell::default(),
             shared: RefCell::default(),
@@ -276,6 +280,7 @@ impl Lease {
 
     fn begin(carrier: Carrier, pool: &Rc<EndpointPool>) -> Self {
         pool.endpoint.in_flight.fetch_add(1, Ordering::Relaxed);
+        pool.load.begin();
         Self { carrier, pool: Rc::clone(pool) }
     }
 
@@ -354,6 +359,7 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.pool.endpoint.in_flight.fetch_sub(1, Ordering::Relaxed);
+        self.pool.load.end();
         if let Carrier::Shared(h2, _) = &self.carrier {
             h2.streams.set(h2.streams.get().saturating_sub(1));
             self.pool.wake_one();
