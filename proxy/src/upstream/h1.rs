@@ -8,6 +8,10 @@
 //! channels, which cost a third of all instructions of a proxied request, and it cannot say whether a byte of a
 //! request has left. hyper serves clients (`server`) and speaks HTTP/2 (`h2`).
 //!
+//! Limit: what polls is the reply, so a request's body waits while the client does not take the answer to it. A
+//! client that sends all of a large request before it reads a large answer, of a server that answers early, is
+//! ended by the timeouts.
+//!
 //! A server may answer before it has read the request's body, and close. What is still written is then reset;
 //! that is no error here: the rest of the request goes nowhere, and the next read brings the answer if there is
 //! one, else the end.
@@ -15,8 +19,10 @@
 mod decode;
 mod encode;
 mod head;
+#[cfg(test)]
+mod tests;
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll, Waker, ready};
@@ -27,6 +33,7 @@ use http_body::{Body, Frame, SizeHint};
 use outrigger_filters::clock::Nanos;
 use outrigger_filters::outcome::Outcome;
 use tokio::io::{AsyncReadExt, AsyncWrite};
+use tokio::task::coop::unconstrained;
 
 use super::connection::Counted;
 use super::pool::Slot;
@@ -54,7 +61,7 @@ pub(crate) enum Unanswered {
 }
 
 /// The answer broke off, or its framing is broken.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BrokenOff;
 
 /// See the module.
@@ -64,6 +71,8 @@ pub(crate) struct H1 {
     input: BytesMut,
     /// Bytes to ask for at once: grows while reads are full.
     read: usize,
+    /// So many bytes of the input hold no whole head.
+    looked: usize,
     /// How the answer's body goes on. None: its head has not come.
     answer: Option<Framing>,
     interim: usize,
@@ -86,7 +95,7 @@ struct Sending {
     framing: encode::Framing,
     /// Encoded to its end.
     encoded: bool,
-    /// Something of it has left: the upstream may have seen it.
+    /// Something of it has left, as far as can be known: the upstream may have seen it.
     left: bool,
 }
 
@@ -97,6 +106,7 @@ impl H1 {
             sending: Sending::nothing(),
             input: BytesMut::new(),
             read: READ,
+            looked: 0,
             answer: Some(Framing::NONE),
             interim: 0,
             to_head: false,
@@ -111,7 +121,12 @@ impl H1 {
     /// True if another request may be sent: the last answer is complete and the endpoint neither closed nor said
     /// anything unasked since. Nobody is woken: an idle connection is looked at when it is wanted.
     pub(crate) fn is_ready(&mut self) -> bool {
-        self.is_complete() && self.poll_fill(&mut Context::from_waker(Waker::noop())).is_pending()
+        if !self.is_complete() {
+            return false;
+        }
+        // A task that has used up its turn would be told to wait without a look at the socket.
+        let mut look = unconstrained(poll_fn(|cx| self.poll_fill(cx)));
+        Pin::new(&mut look).poll(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Both messages have passed whole, with nothing behind them, and the endpoint goes on.
@@ -136,7 +151,7 @@ impl H1 {
     ) -> Result<(), WrongLength> {
         self.to_head = *request.method() == Method::HEAD;
         self.answer = None;
-        self.interim = 0;
+        (self.interim, self.looked) = (0, 0);
         let has_body = !body.is_end_stream();
         self.sending.framing = self.sending.output.head(request, more, has_body)?;
         (self.sending.encoded, self.sending.left) = (false, false);
@@ -217,9 +232,10 @@ impl H1 {
 
     /// The final head, if it is there; interim ones before it are passed over.
     fn take_head(&mut self) -> Result<Option<Response<()>>, head::Bad> {
-        while !self.input.is_empty() {
+        while head::may_be_whole(&self.input, self.looked) {
             let parsed = head::parse(&mut self.input, &mut self.places, &mut self.headers, self.to_head)?;
-            let Some(found) = parsed else { return Ok(None) };
+            let Some(found) = parsed else { break };
+            self.looked = 0;
             let status = found.response.status();
             if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
                 self.interim = self.interim.saturating_add(1);
@@ -229,9 +245,11 @@ impl H1 {
                 continue;
             }
             self.answer = Some(found.framing);
-            self.keeps = found.keeps;
+            // It may be lost already: the rest of the request went nowhere.
+            self.keeps &= found.keeps;
             return Ok(Some(found.response));
         }
+        self.looked = self.input.len();
         Ok(None)
     }
 
@@ -260,7 +278,10 @@ impl H1 {
             let written = ready!(match output.single() {
                 Some(bytes) => stream.poll_write(cx, bytes),
                 None => stream.poll_write_vectored(cx, &output.slices()),
-            })?;
+            });
+            // TLS makes several writes of one, and when a later one fails the first have left.
+            self.sending.left |= written.is_err() && self.stream.is_tls();
+            let written = written?;
             if written == 0 {
                 return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
             }
@@ -321,7 +342,7 @@ impl Sending {
 
     /// Puts the next piece of the request into the output, unless one is still there.
     fn feed(&mut self, cx: &mut Context<'_>) -> Result<Fed, Trouble> {
-        let Self { body: Some(body), output, framing, encoded, .. } = self else { return Ok(Fed::All) };
+        let Self { body: Some(body), output, framing, encoded, left } = self else { return Ok(Fed::All) };
         if *encoded || output.holds_data() {
             return Ok(if *encoded { Fed::All } else { Fed::Frame });
         }
@@ -339,6 +360,8 @@ impl Sending {
         };
         output.end(framing, trailers.as_ref())?;
         *encoded = true;
+        // They cannot be given back, so this request is not sent again.
+        *left |= trailers.is_some();
         Ok(Fed::All)
     }
 

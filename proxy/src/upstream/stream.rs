@@ -16,6 +16,12 @@ pub(crate) enum Stream {
     TlsServer(Box<tokio_rustls::server::TlsStream<TcpStream>>),
 }
 
+impl Stream {
+    pub(crate) const fn is_tls(&self) -> bool {
+        matches!(self, Self::TlsClient(_) | Self::TlsServer(_))
+    }
+}
+
 macro_rules! each {
     ($self:ident, $stream:ident => $call:expr) => {
         match $self.get_mut() {

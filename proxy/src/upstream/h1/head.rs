@@ -39,6 +39,14 @@ const AMBIGUOUS: Bad = Bad("the answer can be framed in two ways");
 /// Where the fields of a message stand in it. Kept between messages for its memory.
 pub(super) type Places = Vec<(Range<usize>, Range<usize>)>;
 
+/// Whether `buf` may hold a whole head now, of which the first `looked` bytes hold none. A server that sends its
+/// head byte by byte would have each of them read as often as there are others behind it.
+pub(super) fn may_be_whole(buf: &[u8], looked: usize) -> bool {
+    let fresh = buf.get(looked.saturating_sub(2)..).unwrap_or(buf);
+    let is_end = |at: usize| matches!(fresh.get(at..), Some([_, b'\n', ..] | [_, b'\r', b'\n', ..]));
+    (looked == 0 && !buf.is_empty()) || buf.len() > MAX_BYTES || memchr::memchr_iter(b'\n', fresh).any(is_end)
+}
+
 /// Takes a head out of `buf`, if a whole one is there. `headers` is an empty map with memory to reuse.
 pub(super) fn parse(
     buf: &mut BytesMut,
