@@ -19,6 +19,7 @@
 mod decode;
 mod encode;
 mod head;
+pub mod pieces;
 #[cfg(test)]
 mod tests;
 

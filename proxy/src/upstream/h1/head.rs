@@ -83,8 +83,8 @@ pub(super) fn parse(
     Ok(Some(Head { response, framing, keeps }))
 }
 
-/// Takes the trailers and the empty line after them out of `buf`, if all of it is there.
-pub(super) fn trailers(buf: &mut BytesMut) -> Result<Option<HeaderMap>, Bad> {
+/// Takes the trailers and the empty line after them out of `buf`, if all of it is there; at most `most` bytes.
+pub(super) fn trailers(buf: &mut BytesMut, most: usize) -> Result<Option<HeaderMap>, Bad> {
     // Almost always there are none.
     if buf.starts_with(b"\r\n") {
         let _ = buf.split_to(2);
@@ -92,8 +92,9 @@ pub(super) fn trailers(buf: &mut BytesMut) -> Result<Option<HeaderMap>, Bad> {
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let (length, found) = match httparse::parse_headers(buf, &mut fields) {
-        Ok(httparse::Status::Complete((length, found))) => (length, found),
-        Ok(httparse::Status::Partial) => return Ok(None),
+        Ok(httparse::Status::Complete((length, found))) if length <= most => (length, found),
+        Ok(httparse::Status::Partial) if buf.len() <= most => return Ok(None),
+        Ok(_) => return Err(TOO_LARGE),
         Err(_) => return Err(NOT_HTTP),
     };
     let mut places = Places::new();

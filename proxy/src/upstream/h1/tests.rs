@@ -4,4 +4,5 @@
 mod answers;
 mod endings;
 mod requests;
+mod round_trip;
 mod support;
