@@ -5,7 +5,7 @@
 //! still being sent goes on while the answer comes. Dropping the connection closes the socket at once.
 //!
 //! Why not hyper's client: it hands each request and each piece of a body from one task to another through
-//! channels, which cost a third of all instructions of a proxied request, and it cannot say whether a byte of a
+//! channels, which cost a quarter of all instructions of a proxied request, and it cannot say whether a byte of a
 //! request has left. hyper serves clients (`server`) and speaks HTTP/2 (`h2`).
 //!
 //! Limit: what polls is the reply, so a request's body waits while the client does not take the answer to it. A
