@@ -69,6 +69,9 @@ async fn tls() -> (H1, TlsStream<TcpStream>) {
         .with_single_cert(vec![cert.der().clone()], key)
         .unwrap();
     let (ours, theirs) = tcp().await;
+    // So that a record stays behind in the buffers of TLS when the socket is full.
+    socket2::SockRef::from(&ours).set_send_buffer_size(128 * 1024).unwrap();
+    socket2::SockRef::from(&theirs).set_recv_buffer_size(128 * 1024).unwrap();
     let name = ServerName::try_from("a.test").unwrap();
     let (ours, theirs) = tokio::join!(
         TlsConnector::from(Arc::new(client)).connect(name, ours),
