@@ -20,6 +20,7 @@ mod decode;
 mod encode;
 mod head;
 pub mod pieces;
+mod sending;
 #[cfg(test)]
 mod tests;
 
@@ -43,7 +44,7 @@ use super::switched::Switched;
 use crate::failure::Failure;
 use crate::pipeline::inflow::RequestBody;
 use decode::{Framing, Step};
-use encode::Output;
+use sending::{Fed, Sending, Trouble};
 
 pub(crate) use encode::WrongLength;
 
@@ -86,18 +87,6 @@ pub(crate) struct H1 {
     headers: HeaderMap,
     places: head::Places,
     held: (Slot, Counted),
-}
-
-/// The request on its way out.
-struct Sending {
-    /// None once all of it is written.
-    body: Option<RequestBody>,
-    output: Output,
-    framing: encode::Framing,
-    /// Encoded to its end.
-    encoded: bool,
-    /// Something of it has left, as far as can be known: the upstream may have seen it.
-    left: bool,
 }
 
 impl H1 {
@@ -330,80 +319,7 @@ impl H1 {
     }
 }
 
-impl Sending {
-    fn nothing() -> Self {
-        Self {
-            body: None,
-            output: Output::default(),
-            framing: encode::Framing::Length(0),
-            encoded: true,
-            left: false,
-        }
-    }
-
-    /// Puts the next piece of the request into the output, unless one is still there.
-    fn feed(&mut self, cx: &mut Context<'_>) -> Result<Fed, Trouble> {
-        let Self { body: Some(body), output, framing, encoded, left } = self else { return Ok(Fed::All) };
-        if *encoded || output.holds_data() {
-            return Ok(if *encoded { Fed::All } else { Fed::Frame });
-        }
-        let trailers = match Pin::new(body).poll_frame(cx) {
-            Poll::Pending => return Ok(Fed::Nothing),
-            Poll::Ready(Some(Err(_))) => return Err(Trouble::Client),
-            Poll::Ready(None) => None,
-            Poll::Ready(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => {
-                    output.data(framing, data)?;
-                    return Ok(Fed::Frame);
-                }
-                Err(frame) => frame.into_trailers().ok(),
-            },
-        };
-        output.end(framing, trailers.as_ref())?;
-        *encoded = true;
-        // They cannot be given back, so this request is not sent again.
-        *left |= trailers.is_some();
-        Ok(Fed::All)
-    }
-
-    /// The body as it was, if nothing of the request has left.
-    fn take_back(&mut self) -> Option<RequestBody> {
-        let mut body = self.body.take_if(|_| !self.left)?;
-        body.put_back(self.output.take_data());
-        Some(body)
-    }
-}
-
 /// After these a socket has nothing more to say than it has received, so a read never waits.
 fn is_closed(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
-}
-
-/// What [`Sending::feed`] did.
-enum Fed {
-    /// There is a frame to write, then more to feed.
-    Frame,
-    /// The client owes bytes.
-    Nothing,
-    /// The request is encoded to its end.
-    All,
-}
-
-/// Why sending or waiting ended.
-enum Trouble {
-    /// The client broke off, or its body is not as long as it said.
-    Client,
-    Io(io::Error),
-}
-
-impl Trouble {
-    fn closed() -> Self {
-        Self::Io(io::ErrorKind::UnexpectedEof.into())
-    }
-}
-
-impl From<WrongLength> for Trouble {
-    fn from(_: WrongLength) -> Self {
-        Self::Client
-    }
 }
