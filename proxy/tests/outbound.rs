@@ -12,6 +12,7 @@ use support::raw::{Answer, Raw};
 use support::run::run;
 use support::sidecar::{Setup, Sidecar, listen_port};
 use support::tls::{Authority, mutual};
+use tokio::io::AsyncWriteExt;
 
 mod support;
 
@@ -286,10 +287,9 @@ fn sends_again_what_a_closed_connection_never_carried() {
             // The dependency closes behind its answer without having said so.
             app.send("HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await;
             assert_eq!(client.answer("POST").await.status, 200);
-            drop(app);
-            // Answered by the worker itself, which has heard of everything by then that the kernel told it before.
-            // Without this the request may cross the close on its way, and then it counts as sent.
-            assert_eq!(ask(sidecar.outbound, "/", "nobody.test").await.status, 404);
+            // Not only dropped: a program that another test is just starting holds a copy of every socket until it
+            // is executed, and only the last one that is closed says so.
+            app.stream.shutdown().await.unwrap();
         }
     });
 }
