@@ -146,6 +146,17 @@ fn share(
     }))
 }
 
+/// A worker that nobody sends anything.
+#[cfg(test)]
+pub(crate) fn idle_worker(handle: tokio::runtime::Handle) -> std::rc::Rc<Worker> {
+    let access_log = outrigger_config::sidecar::AccessLog {
+        sink: outrigger_config::sidecar::LogSink::Off,
+        ok_sample_millionths: 0,
+    };
+    let shared = share(Sidecar { access_log, ..Sidecar::default() }, None, handle).unwrap();
+    Worker::new(&shared, shared.resources.telemetry.worker().unwrap())
+}
+
 async fn serve(shared: Arc<Shared>) -> Result<ExitCode, Refused> {
     let config = &shared.config;
     let bind =

@@ -16,3 +16,6 @@ pub mod telemetry;
 mod timer;
 mod upstream;
 mod worker;
+
+#[doc(hidden)]
+pub use upstream::h1::pieces;

@@ -1,14 +1,15 @@
-//! TLS of the inbound listener: ALPN, client certificates, and certificate files that change while it runs.
+//! TLS of the inbound listener: ALPN, client certificates. And certificate files that change while it runs, inbound
+//! and outbound.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing, reason = "tests")]
 
 use std::net::SocketAddr;
 
 use support::app::app;
 use support::client::{ask_h2, empty, h2, request};
-use support::raw::Raw;
+use support::raw::{Answer, Raw};
 use support::run::{becomes_true, eventually, run};
 use support::sidecar::{Setup, Sidecar};
-use support::tls::{Authority, Identity};
+use support::tls::{Authority, Identity, mutual};
 
 mod support;
 
@@ -148,6 +149,77 @@ fn takes_a_new_certificate_while_it_runs_and_keeps_the_old_one_when_the_new_is_b
         let stream = authority.connect(sidecar.inbound, NAME, &["http/1.1"], None).await.unwrap();
         assert_eq!(leaf(&stream), second);
         assert_eq!(Raw::over(stream).get("/").await.status, 200);
+    });
+}
+
+/// A sidecar with a dependency that `authority` vouches for and that wants a certificate of it.
+async fn calling(authority: &Authority) -> Sidecar {
+    let at = mutual(authority, &["one.internal"]).await;
+    let setup = Setup::new(format!(
+        "version: 1
+dependencies:
+  one: {{ hosts: [one.test], endpoints: [{{ address: \"{at}\" }}], tls: {{ server_name: one.internal, ca: ca.pem, cert: me.pem, key: me.key }} }}
+"
+    ));
+    authority.issue(&["me.test"]).write(setup.dir(), "me");
+    setup.file("ca.pem", &authority.pem).start().await
+}
+
+async fn call(sidecar: &Sidecar) -> Answer {
+    Raw::connect(sidecar.outbound).await.ask("GET / HTTP/1.1\r\nhost: one.test\r\n\r\n").await
+}
+
+/// Waits until a file that cannot be used has been complained about; the complaint names it.
+async fn complains(sidecar: &Sidecar, file: &str) {
+    let is_named = |line: &str| {
+        line.contains("new certificates cannot be used") && line.contains("owner=one") && line.contains(file)
+    };
+    becomes_true("the broken file is named", || sidecar.log().lines().any(is_named)).await;
+}
+
+#[test]
+fn trusts_a_dependency_by_the_authorities_that_are_in_the_file_now() {
+    run(async {
+        let (authority, other) = (Authority::new(), Authority::new());
+        let sidecar = calling(&authority).await;
+        let ca = sidecar.dir().join("ca.pem");
+        assert_eq!(call(&sidecar).await.status, 200);
+
+        std::fs::write(&ca, "not a certificate").unwrap();
+        complains(&sidecar, "ca.pem").await;
+        assert_eq!(call(&sidecar).await.status, 200, "the ones of before are kept");
+
+        std::fs::write(&ca, &other.pem).unwrap();
+        let answer = eventually("the new authority is in force", async || {
+            Some(call(&sidecar).await).filter(|answer| answer.status != 200)
+        })
+        .await;
+        assert!(answer.field("proxy-status").unwrap().contains("error=tls_certificate_error"), "{answer:?}");
+
+        std::fs::write(&ca, format!("{}{}", other.pem, authority.pem)).unwrap();
+        eventually("both are", async || (call(&sidecar).await.status == 200).then_some(())).await;
+    });
+}
+
+#[test]
+fn shows_a_dependency_the_certificate_that_is_in_the_file_now() {
+    run(async {
+        let authority = Authority::new();
+        let sidecar = calling(&authority).await;
+        let shown = async || call(&sidecar).await.field("x-leaf").map(str::to_owned);
+        let first = shown().await.expect("an answer");
+
+        authority.issue(&["me.test"]).write(sidecar.dir(), "me");
+        let second =
+            eventually("the new certificate is shown", async || shown().await.filter(|leaf| *leaf != first))
+                .await;
+
+        // A key that is not the certificate's.
+        let other =
+            Identity { cert: authority.issue(&["me.test"]).cert, key: authority.issue(&["me.test"]).key };
+        other.write(sidecar.dir(), "me");
+        complains(&sidecar, "me.pem").await;
+        assert_eq!(shown().await, Some(second), "the one of before is kept");
     });
 }
 

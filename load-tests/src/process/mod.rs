@@ -4,11 +4,13 @@ mod child;
 mod signal;
 mod usage;
 
+use std::collections::BTreeSet;
 use std::hash::{BuildHasher as _, RandomState};
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
 
 pub use self::child::Running;
 pub(crate) use self::child::output_to;
@@ -16,15 +18,20 @@ pub use self::signal::until_told;
 pub use self::usage::{cpu_time, resident_kib};
 
 /// A loopback port that is free: one below those that the system hands out by itself, and at random, so that
-/// neither a connection nor another test takes it before it is listened on.
+/// neither a connection nor another test takes it before it is listened on. No port is given twice: who asks for
+/// three wants three.
 ///
 /// # Errors
 /// When none can be bound.
 pub fn free_port() -> io::Result<u16> {
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
     for _ in 0..100 {
         let draw = u16::try_from(RandomState::new().hash_one(()) % 16_000).unwrap_or_default();
         let port = 12_000_u16.saturating_add(draw);
+        if !GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port) {
+            continue;
+        }
         match TcpListener::bind((Ipv4Addr::LOCALHOST, port)) {
             Ok(_) => return Ok(port),
             Err(error) => last = error,
@@ -78,4 +85,15 @@ pub fn pin_to(cores: Range<usize>) -> io::Result<()> {
     let mut set = rustix::thread::CpuSet::new();
     cores.for_each(|core| set.set(core));
     Ok(rustix::thread::sched_setaffinity(None, &set)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_port_is_given_twice() {
+        let ports: Vec<u16> = (0..500).map(|_| free_port().unwrap()).collect();
+        assert_eq!(BTreeSet::from_iter(&ports).len(), ports.len());
+    }
 }

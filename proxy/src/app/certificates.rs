@@ -44,10 +44,12 @@ fn check(
     }
     let print = fingerprint(files);
     let before = seen.insert(owner.to_owned(), print.clone());
-    if before.is_none_or(|before| before == print) {
+    if before.as_ref() == Some(&print) {
         return;
     }
     match reload() {
+        // They may have changed after they were read and before this first look.
+        Ok(()) if before.is_none() => {}
         Ok(()) => log::info("certificates reloaded", &[("owner", &owner)]),
         Err(error) => log::error(
             "new certificates cannot be used; the ones before are kept",
@@ -63,4 +65,27 @@ fn fingerprint(files: &[&Path]) -> Vec<u8> {
         digest.update([0]);
     }
     digest.finalize().to_vec()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashMap;
+
+    #[test]
+    fn files_are_read_at_the_first_look_and_whenever_they_are_others() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("cert.pem");
+        let (mut seen, mut reads) = (HashMap::new(), 0);
+        let mut look = |contents: &str| {
+            std::fs::write(&file, contents).unwrap();
+            check(&mut seen, "a", &[&file], || {
+                reads += 1;
+                Ok(())
+            });
+            reads
+        };
+        // What was read before the first look may have been something else.
+        assert_eq!([look("one"), look("one"), look("two"), look("two")], [1, 1, 2, 2]);
+    }
 }

@@ -291,7 +291,9 @@ async fn once(
     clock: &mut Deadline<'_>,
 ) -> Result<Lease, Missed> {
     let endpoint = Some(lease.endpoint_id());
-    let missed = |failure| Missed { failure, body: None, endpoint, stale: false };
+    // What a connection that is going away never saw, another one to the same endpoint will carry.
+    let is_stale = |failure: &Failure| !failure.sent && failure.outcome == Outcome::ConnectionTerminated;
+    let missed = |failure: Failure| Missed { stale: is_stale(&failure), failure, body: None, endpoint };
     clock.sent();
     let result = match &mut lease.carrier {
         Carrier::Own(h1) => {

@@ -1,5 +1,8 @@
 //! The one clean request that goes upstream, and what is added to answers.
 
+#[cfg(test)]
+mod tests;
+
 use std::rc::Rc;
 use std::time::Duration;
 

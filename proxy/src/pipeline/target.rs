@@ -40,7 +40,7 @@ pub(super) fn find(
 
 /// Removes what belongs to the client's connection only, and what it may not claim. True if it asks for an
 /// upgrade that we let through.
-fn clean(connection: &Connection, request: &mut Request<()>, seen: Seen) -> Result<bool, Refusal> {
+pub(super) fn clean(connection: &Connection, request: &mut Request<()>, seen: Seen) -> Result<bool, Refusal> {
     if *request.method() == Method::CONNECT {
         return Err(Refusal::Method);
     }

@@ -27,7 +27,7 @@ pub(crate) struct Endpoint {
 }
 
 impl Endpoint {
-    fn new(address: Address) -> Arc<Self> {
+    pub(super) fn new(address: Address) -> Arc<Self> {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let id = NEXT.fetch_add(1, Ordering::Relaxed);
         Arc::new(Self { id, address, open: AtomicU64::new(0), in_flight: AtomicU64::new(0) })

@@ -224,6 +224,12 @@ impl Slot {
         pool.open.set(pool.open.get().saturating_add(1));
         Self(Rc::downgrade(pool))
     }
+
+    /// Of no pool.
+    #[cfg(test)]
+    pub(crate) const fn none() -> Self {
+        Self(Weak::new())
+    }
 }
 
 impl Drop for Slot {

@@ -20,6 +20,10 @@ pub(crate) enum Stream {
 const SMALL: usize = 2048;
 
 impl Stream {
+    pub(crate) const fn is_tls(&self) -> bool {
+        matches!(self, Self::TlsClient(_) | Self::TlsServer(_))
+    }
+
     /// Writes `slices` in one call, the cheapest there is for their size.
     pub(crate) fn poll_write_slices(
         &mut self,

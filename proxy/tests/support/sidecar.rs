@@ -1,9 +1,11 @@
 //! The real program in a directory of its own, on ports nobody else has, killed when dropped.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 
 use tempfile::TempDir;
 
@@ -223,12 +225,15 @@ impl Drop for Sidecar {
     }
 }
 
-/// A port for a `listen:` of a policy: below those that the system hands out, so nobody takes it meanwhile.
+/// A port for a `listen:` of a policy: below those that the system hands out, so nobody takes it meanwhile, and
+/// none that was given before, because a sidecar with two equal addresses does not start.
 pub(crate) fn listen_port() -> u16 {
     use std::hash::{BuildHasher, RandomState};
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
     loop {
         let port = 12_000 + u16::try_from(RandomState::new().hash_one(0) % 16_000).unwrap();
-        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let is_new = GIVEN.lock().unwrap_or_else(PoisonError::into_inner).insert(port);
+        if is_new && std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
             return port;
         }
     }

@@ -1,5 +1,6 @@
 //! Certificates made for one test, and a TLS client that trusts them.
 
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use rustls::{ClientConfig, RootCertStore};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
+use super::raw::Raw;
 use super::run::soon;
 
 /// An authority of one test.
@@ -91,4 +93,51 @@ impl Identity {
         std::fs::write(dir.join(format!("{name}.pem")), &self.cert).unwrap();
         std::fs::write(dir.join(format!("{name}.key")), &self.key).unwrap();
     }
+}
+
+/// A server that asks for a certificate, answers with the name it was called by and how many certificates it was
+/// shown, and says in `x-leaf` which one. Every request is on a connection of its own.
+pub(crate) async fn mutual(authority: &Authority, names: &[&str]) -> SocketAddr {
+    let identity = authority.issue(names);
+    let mut roots = RootCertStore::empty();
+    roots.add(CertificateDer::from_pem_slice(authority.pem.as_bytes()).unwrap()).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let verifier =
+        rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), Arc::clone(&provider))
+            .build()
+            .unwrap();
+    let config = rustls::ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(
+            vec![CertificateDer::from_pem_slice(identity.cert.as_bytes()).unwrap()],
+            PrivateKeyDer::from_pem_slice(identity.key.as_bytes()).unwrap(),
+        )
+        .unwrap();
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let acceptor = tokio_rustls::TlsAcceptor::from(Arc::new(config));
+    tokio::spawn(async move {
+        while let Ok((stream, _)) = listener.accept().await {
+            let acceptor = acceptor.clone();
+            tokio::spawn(async move {
+                let Ok(stream) = acceptor.accept(stream).await else { return };
+                let session = stream.get_ref().1;
+                let sni = session.server_name().unwrap_or("none").to_owned();
+                let certificates = session.peer_certificates().unwrap_or_default();
+                let (count, leaf) = (certificates.len(), certificates.first().map(|leaf| leaf.to_vec()));
+                let leaf = BuildHasherDefault::<DefaultHasher>::default().hash_one(leaf);
+                let mut raw = Raw::over(stream);
+                raw.request_head().await;
+                let body = format!("{sni} {count}");
+                let length = body.len();
+                raw.send(format!(
+                    "HTTP/1.1 200 OK\r\ncontent-length: {length}\r\nconnection: close\r\nx-leaf: {leaf}\r\n\r\n{body}"
+                ))
+                .await;
+            });
+        }
+    });
+    address
 }

@@ -92,7 +92,7 @@ impl Chunk {
                 Self::Done => return Ok(Step::End),
                 Self::Size(extensions) => {
                     let Some(line) = line(buf, chunk::MAX_LINE)? else { return Ok(Step::More) };
-                    let read = chunk::parse(line.trim_ascii_end()).map_err(|_| Broken)?;
+                    let read = chunk::parse(without_padding(&line)).map_err(|_| Broken)?;
                     let extensions = extensions.saturating_add(read.extensions);
                     if extensions > chunk::MAX_EXTENSIONS {
                         return Err(Broken);
@@ -114,10 +114,7 @@ impl Chunk {
                     Some(_) => *self = Self::Size(*extensions),
                 },
                 Self::Trailers => {
-                    let trailers = head::trailers(buf).map_err(|_| Broken)?;
-                    if trailers.is_none() && buf.len() > MAX_TRAILERS {
-                        return Err(Broken);
-                    }
+                    let trailers = head::trailers(buf, MAX_TRAILERS).map_err(|_| Broken)?;
                     let Some(trailers) = trailers else { return Ok(Step::More) };
                     *self = Self::Done;
                     return Ok(if trailers.is_empty() { Step::End } else { Step::Trailers(trailers) });
@@ -135,6 +132,14 @@ fn take(left: &mut u64, buf: &mut BytesMut) -> Step {
     let size = usize::try_from(*left).unwrap_or(usize::MAX).min(buf.len());
     *left = left.saturating_sub(size as u64);
     Step::Data(buf.split_to(size).freeze())
+}
+
+/// Some servers pad sizes to a fixed width, which harms nobody: what goes on is framed anew.
+fn without_padding(mut line: &[u8]) -> &[u8] {
+    while let [rest @ .., b' ' | b'\t'] = line {
+        line = rest;
+    }
+    line
 }
 
 /// A line of at most `longest` bytes, without its end, which is CRLF and nothing else; none if it is not there yet.
@@ -197,6 +202,7 @@ mod tests {
             "\r\nhello",
             "0x5\r\nhello\r\n0\r\n\r\n",
             "-1\r\n",
+            "5\r\r\nhello\r\n0\r\n\r\n",
             "ffffffffffffffff\r\n",
             "0\r\n folded: 1\r\n\r\n",
             &long,

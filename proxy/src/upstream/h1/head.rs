@@ -38,6 +38,14 @@ const AMBIGUOUS: Bad = Bad("the answer can be framed in two ways");
 /// Where the fields of a message stand in it. Kept between messages for its memory.
 pub(super) type Places = Vec<(Range<usize>, Range<usize>)>;
 
+/// Whether `buf` may hold a whole head now, of which the first `looked` bytes hold none. A server that sends its
+/// head byte by byte would have each of them read as often as there are others behind it.
+pub(super) fn may_be_whole(buf: &[u8], looked: usize) -> bool {
+    let fresh = buf.get(looked.saturating_sub(2)..).unwrap_or(buf);
+    let is_end = |at: usize| matches!(fresh.get(at..), Some([_, b'\n', ..] | [_, b'\r', b'\n', ..]));
+    (looked == 0 && !buf.is_empty()) || buf.len() > MAX_BYTES || memchr::memchr_iter(b'\n', fresh).any(is_end)
+}
+
 /// Moves a head from `buf` into `response`, if a whole one is there. `headers` is an empty map with memory to reuse.
 pub(super) fn parse(
     buf: &mut BytesMut,
@@ -73,8 +81,8 @@ pub(super) fn parse(
     Ok(Some(Head { framing, keeps }))
 }
 
-/// Takes the trailers and the empty line after them out of `buf`, if all of it is there.
-pub(super) fn trailers(buf: &mut BytesMut) -> Result<Option<HeaderMap>, Bad> {
+/// Takes the trailers and the empty line after them out of `buf`, if all of it is there; at most `most` bytes.
+pub(super) fn trailers(buf: &mut BytesMut, most: usize) -> Result<Option<HeaderMap>, Bad> {
     // Almost always there are none.
     if buf.starts_with(b"\r\n") {
         let _ = buf.split_to(2);
@@ -82,8 +90,9 @@ pub(super) fn trailers(buf: &mut BytesMut) -> Result<Option<HeaderMap>, Bad> {
     }
     let mut fields = [httparse::EMPTY_HEADER; MAX_FIELDS];
     let (length, found) = match httparse::parse_headers(buf, &mut fields) {
-        Ok(httparse::Status::Complete((length, found))) => (length, found),
-        Ok(httparse::Status::Partial) => return Ok(None),
+        Ok(httparse::Status::Complete((length, found))) if length <= most => (length, found),
+        Ok(httparse::Status::Partial) if buf.len() <= most => return Ok(None),
+        Ok(_) => return Err(TOO_LARGE),
         Err(_) => return Err(NOT_HTTP),
     };
     let mut places = Places::new();
