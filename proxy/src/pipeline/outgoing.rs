@@ -137,6 +137,12 @@ pub(super) fn bind(connection: &Connection, exchange: &mut Exchange, total: Dura
         timeout::strip(headers);
     }
     exchange.is_retry = is_retry(exchange);
+    if exchange.seen.has(Field::Attempt) && !exchange.is_retry {
+        // It counts none, or nonsense; a retry of ours says so itself.
+        for name in [ATTEMPT, GRPC_ATTEMPTS] {
+            exchange.request.headers_mut().remove(name);
+        }
+    }
     let lineage = &connection.worker.shared.lineage;
     let (trace, is_call) = (exchange.record.trace_id, connection.direction() == Direction::Outbound);
     if is_call

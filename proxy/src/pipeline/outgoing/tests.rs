@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, Request, Version, header};
 use proptest::collection::vec;
@@ -9,7 +10,7 @@ use proptest::prelude::*;
 use proptest::sample::select;
 use proptest::test_runner::TestRunner;
 
-use super::prepare;
+use super::{bind, prepare};
 use crate::app::idle_worker;
 use crate::pipeline::exchange::Exchange;
 use crate::pipeline::target;
@@ -20,7 +21,11 @@ const PEERS: [&str; 2] = ["127.0.0.1", "203.0.113.7"];
 
 /// Fields that matter, with values that matter.
 fn field() -> impl Strategy<Value = (&'static str, String)> {
-    const NAMES: [&str; 16] = [
+    const NAMES: [&str; 20] = [
+        "content-type",
+        "grpc-timeout",
+        "x-request-timeout-ms",
+        "outrigger-attempt",
         "host",
         "cookie",
         "via",
@@ -95,6 +100,10 @@ fn the_same_fields_are_written_and_inserted() {
             let (now, snapshot) = (worker.now(), Arc::clone(&worker.local().snapshot));
             let mut exchange = Exchange::begin(&connection, &snapshot, request, now);
             let seen = exchange.seen;
+            bind(&connection, &mut exchange, Duration::from_secs(3), false);
+            // Somebody's retry is not retried.
+            exchange.added.previous = u32::from(version == Version::HTTP_2 && !exchange.is_retry);
+            exchange.tell_time_left(now, now.after(Duration::from_millis(2_500)), false);
             if target::clean(&connection, &mut exchange.request, seen).is_err()
                 || prepare(&connection, &mut exchange, &cluster).is_err()
             {
@@ -104,6 +113,8 @@ fn the_same_fields_are_written_and_inserted() {
             let mut inserted = exchange.request.headers().clone();
             exchange.insert_added(&mut inserted);
             prop_assert_eq!(all(&written), all(&inserted));
+            let left = exchange.added.left.is_some();
+            prop_assert_eq!(left, written.contains_key("x-request-timeout-ms"));
             for once in ["x-request-id", "traceparent", "x-forwarded-for", "forwarded"] {
                 prop_assert_eq!(written.get_all(once).iter().count(), 1, "{}", once);
             }
