@@ -124,6 +124,13 @@ impl Breaker {
         self.meter.current(&self.knobs, now);
     }
 
+    /// Whether it has opened by itself and is not closed again, and enforces that.
+    #[must_use]
+    pub fn is_tripped(&self, now: Nanos) -> bool {
+        let (_, seen) = self.meter.current(&self.knobs, now);
+        !self.is_shadow() && matches!(seen.state, State::Open | State::HalfOpen | State::Ramp)
+    }
+
     /// Forces a state whatever is counted, or lets go of it again with `None`. Kept through reloads.
     pub fn force(&self, forced: Option<Forced>, now: Nanos) {
         self.meter.force(&self.knobs, forced, now);

@@ -208,6 +208,7 @@ impl Worker {
             for pool in pools.drain(..) {
                 pool.sweep(now);
             }
+            write_off(&local, now);
             self.forget_pools(&local);
             let bodies = self.parking.borrow().bodies();
             parked::sweep(bodies, now);
@@ -308,6 +309,18 @@ impl Worker {
             wanted.extend(lane.cluster.endpoints().iter().map(|endpoint| endpoint.id));
         }
         self.pools.borrow_mut().retain(|id, _| wanted.contains(id));
+    }
+}
+
+/// Where a breaker is not closed, calls that hang make room for those that find out whether it works again.
+fn write_off(local: &Local, now: Nanos) {
+    for bound in &local.dependencies {
+        let (Some(line), Some(fuse)) = (&bound.line, &bound.side().breaker) else { continue };
+        let hung =
+            now.0.checked_sub(u64::try_from(fuse.breaker.slow_threshold().as_nanos()).unwrap_or(u64::MAX));
+        if let Some(since) = hung.filter(|_| fuse.breaker.is_tripped(now)) {
+            line.write_off(Nanos(since));
+        }
     }
 }
 

@@ -136,6 +136,9 @@ fn answered(exchange: &mut Exchange, lease: Lease) -> Answer {
     let (outcome, awaits_grpc_status) = classify(&exchange.response, lease.is_end_stream());
     let now = exchange.worker.now();
     let told = Told::read(&exchange.response, outcome);
+    if let Some(call) = &exchange.call {
+        call.answered();
+    }
     (exchange.answered_at, exchange.sent) = (now, exchange.sent || !told.unsent);
     if let Some(attempt) = &mut exchange.attempt {
         attempt.answered(told, now);
@@ -291,6 +294,9 @@ async fn once(
     clock: &mut Deadline<'_>,
 ) -> Result<Lease, Missed> {
     let endpoint = Some(lease.endpoint_id());
+    if let (Some(call), Some(pool)) = (&exchange.call, lease.own_pool()) {
+        call.carried_by(pool);
+    }
     // What a connection that is going away never saw, another one to the same endpoint will carry.
     let is_stale = |failure: &Failure| !failure.sent && failure.outcome == Outcome::ConnectionTerminated;
     let missed = |failure: Failure| Missed { stale: is_stale(&failure), failure, body: None, endpoint };

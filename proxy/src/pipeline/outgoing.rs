@@ -80,6 +80,9 @@ impl Exchange {
                 write_text(out, GRPC_TIMEOUT, |out| timeout::write_grpc(out, left));
             }
         }
+        if self.added.previous == 0 {
+            return;
+        }
         for (name, previous) in self.previous() {
             write_field(out, name, previous.to_string().as_bytes());
         }

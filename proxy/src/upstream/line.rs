@@ -2,11 +2,16 @@
 //!
 //! What is decided is in `outrigger_filters::isolation`; here callers sleep and are woken. A line outlives policies:
 //! a reload changes its bounds, and those who wait go on waiting.
+//!
+//! Calls that hang hold their places until their time is up, which may be long after the dependency has recovered. So
+//! while its breaker is not closed they are *written off*: their places, and the connections they hold, are given to
+//! those who find out whether it works again. What is written off is not cut off; it ends as it would have.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::rc::{Rc, Weak};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
@@ -15,6 +20,7 @@ use outrigger_filters::clock::{Clock, Nanos, SystemClock};
 use outrigger_filters::isolation::{Bulkhead, Entry, Full, Gate, Permit, Ticket};
 use tokio::sync::oneshot;
 
+use super::pool::EndpointPool;
 use crate::timer::Timer;
 
 type Called = Result<Permit, Full>;
@@ -22,12 +28,28 @@ type Called = Result<Permit, Full>;
 /// See the module.
 pub(crate) struct Line {
     gate: RefCell<Gate<oneshot::Sender<Called>>>,
+    /// Those that were let in, oldest first, with some that are over.
+    calls: RefCell<VecDeque<Weak<Call>>>,
     clock: SystemClock,
 }
 
+/// A call that was let in.
+struct Call {
+    since: Nanos,
+    /// None once written off.
+    permit: Cell<Option<Permit>>,
+    /// Whose connection it has to itself.
+    pool: RefCell<Option<Rc<EndpointPool>>>,
+    answered: Cell<bool>,
+    written_off: Cell<bool>,
+}
+
+/// Fewer entries than this are not worth looking through for those that are over.
+const FEW: usize = 64;
+
 impl Line {
     pub(crate) fn new(bulkhead: Arc<Bulkhead>, clock: SystemClock) -> Rc<Self> {
-        Rc::new(Self { gate: RefCell::new(Gate::new(bulkhead)), clock })
+        Rc::new(Self { gate: RefCell::new(Gate::new(bulkhead)), calls: RefCell::default(), clock })
     }
 
     /// Another policy is in force.
@@ -76,7 +98,38 @@ impl Line {
                 return Err(Full { reason: outrigger_filters::isolation::Reason::Queue });
             }
         };
-        Ok(Entered { place: Place { permit: Some(permit), line: Rc::clone(self) }, waited })
+        let since = if waited { self.clock.now() } else { now };
+        Ok(Entered { place: self.place(permit, since), waited })
+    }
+
+    fn place(self: &Rc<Self>, permit: Permit, since: Nanos) -> Place {
+        let call = Rc::new(Call {
+            since,
+            permit: Cell::new(Some(permit)),
+            pool: RefCell::default(),
+            answered: Cell::new(false),
+            written_off: Cell::new(false),
+        });
+        let mut calls = self.calls.borrow_mut();
+        if calls.len() >= FEW && calls.len() == calls.capacity() {
+            calls.retain(|call| call.strong_count() > 0);
+        }
+        calls.push_back(Rc::downgrade(&call));
+        Place { call, line: Rc::clone(self) }
+    }
+
+    /// Writes off the calls that have waited for their answers since `since` or longer.
+    pub(crate) fn write_off(&self, since: Nanos) {
+        let calls: Vec<_> = self.calls.borrow().iter().filter_map(Weak::upgrade).collect();
+        for call in calls.iter().filter(|call| call.since <= since) {
+            if !call.answered.get() && !call.written_off.replace(true) {
+                drop(call.permit.take());
+                if let Some(pool) = &*call.pool.borrow() {
+                    pool.write_off();
+                }
+            }
+        }
+        self.serve(self.clock.now());
     }
 
     /// Calls those whose wait is over.
@@ -146,13 +199,32 @@ pub(crate) struct Entered {
 
 /// Leave to call. The call is in flight until this is dropped.
 pub(crate) struct Place {
-    permit: Option<Permit>,
+    call: Rc<Call>,
     line: Rc<Line>,
+}
+
+impl Place {
+    /// It has a connection of `pool` to itself, from now on; instead of another, if it had one.
+    pub(crate) fn carried_by(&self, pool: &Rc<EndpointPool>) {
+        if !self.call.written_off.get() {
+            *self.call.pool.borrow_mut() = Some(Rc::clone(pool));
+        }
+    }
+
+    /// It does not hang: the head of its answer is here.
+    pub(crate) fn answered(&self) {
+        self.call.answered.set(true);
+    }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
-        drop(self.permit.take());
+        drop(self.call.permit.take());
+        if self.call.written_off.get()
+            && let Some(pool) = self.call.pool.take()
+        {
+            pool.settle_written_off();
+        }
         if self.line.gate.borrow().waiting() > 0 {
             self.line.serve(self.line.clock.now());
         }

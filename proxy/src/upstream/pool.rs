@@ -44,6 +44,8 @@ pub(crate) struct EndpointPool {
     idle: RefCell<Vec<Box<H1>>>,
     shared: RefCell<Vec<Rc<H2>>>,
     open: Cell<usize>,
+    /// Those of them that calls hold which hang and were written off: others may be opened for them, once.
+    written_off: Cell<usize>,
     connecting: Cell<usize>,
     waiting: RefCell<VecDeque<oneshot::Sender<Option<Box<H1>>>>>,
 }
@@ -65,6 +67,7 @@ impl EndpointPool {
             idle: RefCell::default(),
             shared: RefCell::default(),
             open: Cell::new(0),
+            written_off: Cell::new(0),
             connecting: Cell::new(0),
             waiting: RefCell::default(),
         })
@@ -91,7 +94,19 @@ impl EndpointPool {
     /// Whether another connection may be opened.
     pub(crate) fn has_room(&self) -> bool {
         let bounds = self.bounds.get();
-        self.open.get() < bounds.connections && self.connecting.get() < bounds.connecting
+        let connections = bounds.connections.saturating_add(self.written_off.get().min(bounds.connections));
+        self.open.get() < connections && self.connecting.get() < bounds.connecting
+    }
+
+    /// A call that has a connection to itself hangs, and is not counted on.
+    pub(crate) fn write_off(&self) {
+        self.written_off.set(self.written_off.get().saturating_add(1));
+        self.wake_one();
+    }
+
+    /// A call that was written off is over.
+    pub(crate) fn settle_written_off(&self) {
+        self.written_off.set(self.written_off.get().saturating_sub(1));
     }
 
     /// Waits until a connection is given back, or none if there may be room for a new one. At the front of the line
@@ -318,6 +333,14 @@ impl Lease {
             Carrier::Own(h1) => h1.size_hint(),
             Carrier::Shared(_, Some(body)) => body.size_hint(),
             Carrier::Shared(_, None) | Carrier::Returned => SizeHint::with_exact(0),
+        }
+    }
+
+    /// The pool whose connection it has to itself; none if others share it.
+    pub(crate) const fn own_pool(&self) -> Option<&Rc<EndpointPool>> {
+        match self.carrier {
+            Carrier::Own(_) => Some(&self.pool),
+            Carrier::Shared(..) | Carrier::Returned => None,
         }
     }
 
