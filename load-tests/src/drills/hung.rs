@@ -11,28 +11,32 @@ use tokio::time::{Instant, sleep};
 use super::Options;
 use super::arrivals::{Peak, watch};
 use super::caller::{Ask, Caller};
-use super::load::{Call, Load, quantile_ms};
+use super::load::{Call, Load, quantile_ms, reasons};
 use super::verdict::Verdict;
 use crate::sidecar::Sidecar;
 use crate::upstream::{Manner, Upstream};
 
 const HOST: &str = "hung.internal";
 const RATE: u32 = 200;
-const GOOD: Duration = Duration::from_secs(2);
+/// Good calls before: until connections are open, and then measured.
+const WARM: Duration = Duration::from_millis(500);
+const GOOD: Duration = Duration::from_millis(1500);
 /// Two slow thresholds: what a call in flight for one must bring about.
 const OPEN_WITHIN: Duration = Duration::from_secs(2);
 const REFUSED_MS: f64 = 5.0;
 const OVERSHOOT: f64 = 1.2;
 const WELL_WITHIN: Duration = Duration::from_secs(30);
 /// It is well again when it was for so long.
-const WELL_FOR: Duration = Duration::from_secs(2);
+const WELL_FOR: Duration = Duration::from_millis(1500);
+/// For callers never to be the ones who give up.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(crate) async fn run(options: &Options, dir: &Path) -> anyhow::Result<Verdict> {
     let upstream = Upstream::start(crate::upstream::Config::default())?;
     let sidecar = Sidecar::start(&options.outrigger, dir, &policy(&upstream), None).await?;
-    let caller = Caller::kept(sidecar.addresses.outbound).patient(Duration::from_secs(120));
+    let caller = Caller::kept(sidecar.addresses.outbound).patient(PATIENCE);
     let load = Load::start(caller, RATE, |_| Ask::get(HOST, "/"));
-    sleep(Duration::from_millis(500)).await;
+    sleep(WARM).await;
 
     let (began, before) = (Instant::now(), upstream.requests());
     sleep(GOOD).await;
@@ -62,8 +66,8 @@ pub(crate) async fn run(options: &Options, dir: &Path) -> anyhow::Result<Verdict
     verdict.none("calls that failed before", &bad);
     judge_refusals(&mut verdict, &ill, hung);
     verdict.info("calls that reached it while it hung", reached);
-    let others = after.iter().filter(|call| call.sent >= healed && call.refused_by("isolation")).count();
-    verdict.info("calls refused afterwards for want of room", others);
+    let failed = after.iter().filter(|call| call.sent >= healed && !call.good());
+    verdict.info("calls that failed after it had healed", reasons(failed));
     let most = steady * OVERSHOOT;
     let saw = peak.per_second();
     let bound = format!("≤ {most:.0}, {OVERSHOOT} × {steady:.0}/s");
@@ -74,7 +78,7 @@ pub(crate) async fn run(options: &Options, dir: &Path) -> anyhow::Result<Verdict
         saw <= most,
     );
     let since = well_since(&after, healed).filter(|_| well);
-    let saw = since.map_or("never".to_owned(), |since| seconds(since.duration_since(healed)));
+    let saw = since.map_or_else(|| "never".to_owned(), |since| seconds(since.duration_since(healed)));
     let passed = since.is_some_and(|since| since.duration_since(healed) <= WELL_WITHIN);
     verdict.must("all good again after", saw, format!("≤ {}", seconds(WELL_WITHIN)), passed);
     Ok(verdict)
@@ -98,13 +102,12 @@ dependencies:
 fn judge_refusals(verdict: &mut Verdict, ill: &[Call], hung: Instant) {
     let refused: Vec<&Call> = ill.iter().filter(|call| call.refused_by("circuit_breaker")).collect();
     let first = refused.iter().map(|call| call.sent).min().map(|first| first.duration_since(hung));
-    let saw = first.map_or("never".to_owned(), seconds);
+    let saw = first.map_or_else(|| "never".to_owned(), seconds);
     let passed = first.is_some_and(|first| first <= OPEN_WITHIN);
     verdict.must("the breaker refuses after", saw, format!("≤ {}", seconds(OPEN_WITHIN)), passed);
     verdict.info("calls it refused while it hung", refused.len());
     let others = ill.iter().filter(|call| !call.good() && !call.refused_by("circuit_breaker"));
-    let others: Vec<String> = others.map(Call::told).collect();
-    verdict.info("calls that failed otherwise then", others.len());
+    verdict.info("calls that failed otherwise then", reasons(others));
     let p99 = quantile_ms(refused.iter().copied(), 0.99);
     let passed = !refused.is_empty() && p99 < REFUSED_MS;
     verdict.must("p99 of a refusal", format!("{p99:.2} ms"), format!("< {REFUSED_MS} ms"), passed);
@@ -126,4 +129,29 @@ fn rate(count: u64, span: Duration) -> f64 {
 
 fn seconds(span: Duration) -> String {
     format!("{:.2} s", span.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use hyper::StatusCode;
+
+    use super::*;
+    use crate::drills::caller::Answer;
+
+    #[test]
+    fn well_since_the_first_good_call_after_the_last_bad_one_whatever_was_sent_before() {
+        let healed = Instant::now();
+        let at = |millis| healed + Duration::from_millis(millis);
+        let call = |sent, status| {
+            let answer = Ok(Answer { status, stage: None });
+            Call { sent, took: Duration::ZERO, answer }
+        };
+        let (good, bad) = (StatusCode::OK, StatusCode::SERVICE_UNAVAILABLE);
+        assert_eq!(well_since(&[], healed), None);
+        assert_eq!(well_since(&[call(at(1), bad)], healed), None);
+        let calls = [call(at(10), good), call(at(20), bad), call(at(40), good), call(at(30), good)];
+        assert_eq!(well_since(&calls, healed), Some(at(30)));
+        let earlier = [call(healed - Duration::from_secs(1), bad), call(at(5), good)];
+        assert_eq!(well_since(&earlier, healed), Some(at(5)));
+    }
 }

@@ -3,6 +3,8 @@
 //! Latency is from the moment a call is really sent. A generator that was held up itself skips what it missed
 //! instead of catching up in a burst, which would look like one of the sidecar's making.
 
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -102,6 +104,18 @@ async fn one(caller: Arc<Caller>, ask: Ask, calls: Arc<Mutex<Vec<Call>>>) {
     calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
 }
 
+/// How these calls ended, the most frequent first: `12 × 503 by isolation, 1 × 504 by upstream`.
+pub(crate) fn reasons<'a>(calls: impl IntoIterator<Item = &'a Call>) -> String {
+    let mut counts = BTreeMap::<String, usize>::new();
+    for call in calls {
+        *counts.entry(call.told()).or_default() += 1;
+    }
+    let mut counts: Vec<_> = counts.into_iter().collect();
+    counts.sort_by_key(|(_, count)| Reverse(*count));
+    let told: Vec<String> = counts.iter().map(|(told, count)| format!("{count} × {told}")).collect();
+    if told.is_empty() { "none".to_owned() } else { told.join(", ") }
+}
+
 /// The latency in ms below which this share (0.99) of the calls was answered.
 pub(crate) fn quantile_ms<'a>(calls: impl IntoIterator<Item = &'a Call>, share: f64) -> f64 {
     let mut latencies = Latencies::default();
@@ -111,4 +125,72 @@ pub(crate) fn quantile_ms<'a>(calls: impl IntoIterator<Item = &'a Call>, share: 
     #[expect(clippy::cast_precision_loss, reason = "at most a second in µs")]
     let micros = latencies.quantile(share) as f64;
     micros / 1000.0
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::upstream::{Config, Manner, Upstream};
+
+    fn run<T>(test: impl Future<Output = T>) -> T {
+        tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(test)
+    }
+
+    #[test]
+    fn every_call_that_was_sent_is_told_of_in_the_end() {
+        let upstream = Upstream::start(Config::default()).unwrap();
+        let caller = Caller::kept(upstream.address());
+        let calls = run(async {
+            let load = Load::start(caller, 1000, |number| Ask::get("any", &format!("/bytes/{number}")));
+            while upstream.requests() < 20 {
+                tokio::task::yield_now().await;
+            }
+            load.finish().await
+        });
+        assert_eq!(u64::try_from(calls.len()).unwrap(), upstream.requests());
+        assert!(calls.iter().all(Call::good), "{}", reasons(&calls));
+    }
+
+    #[test]
+    fn calls_begin_although_earlier_ones_hang_and_end_with_the_patience_of_the_caller() {
+        let upstream = Upstream::start(Config::default()).unwrap();
+        upstream.turn(Manner::Hanging);
+        let caller = Caller::kept(upstream.address()).patient(Duration::from_millis(300));
+        let calls = run(async {
+            let load = Load::start(caller, 1000, |_| Ask::get("any", "/"));
+            while upstream.requests() < 5 {
+                tokio::task::yield_now().await;
+            }
+            load.finish().await
+        });
+        assert!(calls.len() >= 5 && !calls.iter().any(Call::good), "{}", reasons(&calls));
+    }
+
+    #[test]
+    fn a_caller_keeps_its_connection_unless_it_is_to_be_fresh() {
+        for (fresh, connections) in [(false, 1), (true, 3)] {
+            let upstream = Upstream::start(Config::default()).unwrap();
+            let address = upstream.address();
+            let caller = if fresh { Caller::fresh(address) } else { Caller::kept(address) };
+            run(async {
+                for _ in 0..3 {
+                    caller.call(&Ask::get("any", "/")).await.unwrap();
+                    // The connection's own task must run before it can be used again.
+                    tokio::task::yield_now().await;
+                }
+            });
+            assert_eq!(upstream.connections(), connections);
+        }
+    }
+
+    #[test]
+    fn tells_the_most_frequent_end_first() {
+        let call =
+            |answer: Result<Answer, String>| Call { sent: Instant::now(), took: Duration::ZERO, answer };
+        let refused =
+            Answer { status: hyper::StatusCode::SERVICE_UNAVAILABLE, stage: Some("isolation".to_owned()) };
+        let calls = [call(Err("reset".to_owned())), call(Ok(refused.clone())), call(Ok(refused))];
+        assert_eq!(reasons(&calls), "2 × 503 by isolation, 1 × reset");
+        assert_eq!(reasons([]), "none");
+    }
 }

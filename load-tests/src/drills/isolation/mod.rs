@@ -31,10 +31,10 @@ const RATE: u32 = 200;
 /// What the neighbour may have in flight; its load fills that in no time.
 const MAX_IN_FLIGHT: u32 = 64;
 /// For trouble to take hold, and for one window.
-const WARM: Duration = Duration::from_millis(400);
-const WINDOW: Duration = Duration::from_millis(800);
+const WARM: Duration = Duration::from_millis(300);
+const WINDOW: Duration = Duration::from_millis(600);
 /// For callers that left to be noticed.
-const SETTLE: Duration = Duration::from_millis(100);
+const SETTLE: Duration = Duration::from_millis(50);
 /// New connections while a trouble lasts.
 const CONNECTIONS: u32 = 2000;
 
