@@ -50,7 +50,7 @@ fn idle_connections_stay_open_and_cost_no_buffers() {
 fn retries_keep_to_their_budget_and_writes_arrive_once_in_a_storm() {
     let Some(outrigger) = outrigger() else { return };
     let dir = tempfile::tempdir().unwrap();
-    let options = drills::Options { outrigger, drills: vec![Drill::Storm], seconds: 3 };
+    let options = drills::Options { outrigger, drills: vec![Drill::Storm], seconds: 3, rounds: 2 };
     let report = run(drills::run(&options, dir.path()));
     assert_eq!(report.failures(), 0, "{report}");
 }

@@ -44,8 +44,10 @@ pub struct Options {
     pub outrigger: PathBuf,
     /// Those to run, in this order.
     pub drills: Vec<Drill>,
-    /// How long failures last, in seconds, three at least for one to be noticed; also how often isolation is measured.
+    /// How long failures last, in seconds, three at least for one to be noticed.
     pub seconds: u32,
+    /// How often each trouble of `isolation` takes its turn.
+    pub rounds: u32,
 }
 
 /// What was seen.
