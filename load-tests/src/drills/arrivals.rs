@@ -3,11 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use crate::upstream::Upstream;
-
-const EVERY: Duration = Duration::from_millis(10);
 const WINDOW: Duration = Duration::from_secs(1);
 
 /// The highest rate over any second, from counts taken now and then.
@@ -40,26 +37,6 @@ impl Peak {
     /// Requests a second in the busiest window of a second; 0 before there is a whole one.
     pub(crate) const fn per_second(&self) -> f64 {
         self.most
-    }
-}
-
-/// Watches an upstream until `done` holds, asked with every count, or until the deadline; says which.
-pub(crate) async fn watch(
-    upstream: &Upstream,
-    peak: &mut Peak,
-    until: Instant,
-    mut done: impl FnMut(Instant) -> bool,
-) -> bool {
-    loop {
-        let now = Instant::now();
-        peak.count(now, upstream.requests());
-        if done(now) {
-            return true;
-        }
-        if now >= until {
-            return false;
-        }
-        sleep(EVERY).await;
     }
 }
 
