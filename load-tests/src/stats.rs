@@ -12,6 +12,17 @@ pub(crate) fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     }
 }
 
+/// How far apart the middle half of the values lies: the difference of their quartiles; 0 of fewer than two.
+pub(crate) fn spread(values: &[f64]) -> f64 {
+    let mut values = values.to_vec();
+    values.sort_by(f64::total_cmp);
+    let half = values.len() / 2;
+    let (Some(lower), Some(upper)) = (values.get(..half), values.get(values.len() - half..)) else {
+        return 0.0;
+    };
+    median(upper.iter().copied()) - median(lower.iter().copied())
+}
+
 /// Latencies in buckets of 10 µs up to a second; slower ones share the last.
 #[derive(Clone, Debug)]
 pub(crate) struct Latencies {
@@ -60,6 +71,13 @@ mod tests {
         assert!((median([3.0, 1.0, 2.0]) - 2.0).abs() < f64::EPSILON);
         assert!((median([4.0, 1.0, 2.0, 3.0]) - 2.5).abs() < f64::EPSILON);
         assert!(median([]).abs() < f64::EPSILON);
+    }
+
+    #[test]
+    fn spread_is_the_difference_of_the_quartiles() {
+        assert!((spread(&[3.0, 1.0, 4.0, 2.0]) - 2.0).abs() < f64::EPSILON);
+        assert!((spread(&[90.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0]) - 4.0).abs() < f64::EPSILON);
+        assert!(spread(&[7.0]).abs() < f64::EPSILON && spread(&[]).abs() < f64::EPSILON);
     }
 
     #[test]

@@ -7,6 +7,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
+use outrigger_load_tests::drills::{self, Drill};
 use outrigger_load_tests::{idle, reloads};
 
 /// The sidecar of this build: two directories above a test's own.
@@ -43,4 +44,13 @@ fn idle_connections_stay_open_and_cost_no_buffers() {
     let report = run(idle::run(&idle::Options { outrigger, connections: 500 }, dir.path()));
     // This build is not optimised; `idle` holds the program that people get to the real bounds.
     assert!(report.idle_kib > 0 && report.connection_kib() < 64.0, "{report}");
+}
+
+#[test]
+fn retries_keep_to_their_budget_and_writes_arrive_once_in_a_storm() {
+    let Some(outrigger) = outrigger() else { return };
+    let dir = tempfile::tempdir().unwrap();
+    let options = drills::Options { outrigger, drills: vec![Drill::Storm], seconds: 3, rounds: 2 };
+    let report = run(drills::run(&options, dir.path()));
+    assert_eq!(report.failures(), 0, "{report}");
 }

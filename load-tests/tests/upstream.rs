@@ -9,7 +9,7 @@ use http_body_util::{BodyExt, Full};
 use hyper::body::Incoming;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo};
-use outrigger_load_tests::upstream::{Config, Upstream};
+use outrigger_load_tests::upstream::{Config, Manner, Upstream};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -344,4 +344,20 @@ fn serves_a_unix_socket_as_well() {
         stream.read_to_string(&mut seen).await.unwrap();
         assert!(seen.starts_with("HTTP/1.1 200"));
     });
+}
+
+#[test]
+fn a_switched_upstream_fails_or_hangs_whatever_the_path_and_still_counts() {
+    let upstream = start();
+    run(async {
+        upstream.turn(Manner::Failing(hyper::StatusCode::SERVICE_UNAVAILABLE));
+        assert_eq!(whole(ask(&upstream, get("/")).await.unwrap()).await.0, 503);
+        assert_eq!(whole(ask(&upstream, get("/count")).await.unwrap()).await.0, 200);
+        upstream.turn(Manner::Hanging);
+        let hanging = ask(&upstream, get("/"));
+        assert!(tokio::time::timeout(Duration::from_millis(100), hanging).await.is_err());
+        upstream.turn(Manner::Scripted);
+        assert_eq!(whole(ask(&upstream, get("/")).await.unwrap()).await.0, 200);
+    });
+    assert_eq!(upstream.count("/"), 3);
 }

@@ -10,6 +10,7 @@ use hyper::{Request, Response, StatusCode};
 use super::bodies::{Body, chunked, full, repeated};
 use super::count::Counts;
 use super::link::Link;
+use super::switch::{Manner, Switch};
 use super::{faults, grpc, query, streams, upgrade};
 
 /// What an answer may use.
@@ -17,15 +18,22 @@ use super::{faults, grpc, query, streams, upgrade};
 pub(crate) struct Context {
     pub(crate) name: HeaderValue,
     pub(crate) counts: Arc<Counts>,
+    pub(crate) switch: Arc<Switch>,
     pub(crate) link: Arc<Link>,
 }
 
 /// Answers one request.
 pub(crate) async fn answer(context: Context, request: Request<Incoming>) -> Response<Body> {
+    let mut manner = Manner::Scripted;
     if request.uri().path() != "/count" {
         context.counts.request(request.uri().path());
+        manner = context.switch.manner();
     }
-    let mut response = route(&context, request).await;
+    let mut response = match manner {
+        Manner::Scripted => route(&context, request).await,
+        Manner::Hanging => std::future::pending().await,
+        Manner::Failing(status) => text(status, "as switched\n"),
+    };
     response.headers_mut().insert("x-upstream", context.name);
     response
 }

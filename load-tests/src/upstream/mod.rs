@@ -20,7 +20,7 @@
 //! | `/count` | requests seen by path, and connections, as JSON |
 //!
 //! HTTP/1.1 and h2 (prior knowledge, or ALPN where there is TLS) share the port. Every answer carries the
-//! server's name in `x-upstream`. [`Config::fixed`] swaps all of it for a few canned answers at the
+//! server's name in `x-upstream`. [`Upstream::turn`] overrides every script while it runs. [`Config::fixed`] swaps all of it for a few canned answers at the
 //! least CPU possible, for when the proxy must be the bottleneck.
 
 mod answer;
@@ -33,6 +33,7 @@ mod link;
 mod query;
 mod serve;
 mod streams;
+mod switch;
 mod tls;
 mod upgrade;
 
@@ -45,8 +46,11 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+pub use self::switch::Manner;
+
 use self::count::Counts;
 use self::serve::Listeners;
+use self::switch::Switch;
 
 /// What an upstream is started with.
 #[derive(Clone, Debug)]
@@ -90,6 +94,7 @@ impl Default for Config {
 pub struct Upstream {
     address: SocketAddr,
     counts: Arc<Counts>,
+    switch: Arc<Switch>,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -100,21 +105,26 @@ impl Upstream {
     /// # Errors
     /// When an address cannot be bound or a TLS file cannot be used.
     pub fn start(config: Config) -> io::Result<Self> {
-        let counts = Arc::new(Counts::default());
+        let (counts, switch) = (Arc::new(Counts::default()), Arc::new(Switch::default()));
         let (stop, stopped) = oneshot::channel();
         let (bound, address) = mpsc::sync_channel(1);
-        let shared = Arc::clone(&counts);
+        let shared = (Arc::clone(&counts), Arc::clone(&switch));
         let thread = std::thread::Builder::new()
             .name(format!("upstream-{}", config.name))
             .spawn(move || run(&config, shared, &bound, stopped))?;
         let address = address.recv().map_err(|_| io::Error::other("the upstream's thread ended"))??;
-        Ok(Self { address, counts, stop: Some(stop), thread: Some(thread) })
+        Ok(Self { address, counts, switch, stop: Some(stop), thread: Some(thread) })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Answers so from now on, `/count` apart; requests that hang go on hanging. Canned answers stay as they are.
+    pub fn turn(&self, manner: Manner) {
+        self.switch.set(manner);
     }
 
     /// Requests seen for a path, without its query.
@@ -155,7 +165,7 @@ impl Drop for Upstream {
 /// The life of the server's thread: bind, say where, serve until told to stop.
 fn run(
     config: &Config,
-    counts: Arc<Counts>,
+    shared: (Arc<Counts>, Arc<Switch>),
     bound: &mpsc::SyncSender<io::Result<SocketAddr>>,
     stopped: oneshot::Receiver<()>,
 ) {
@@ -164,7 +174,7 @@ fn run(
         Err(error) => return drop(bound.send(Err(error))),
     };
     runtime.block_on(async {
-        let listeners = match Listeners::bind(config, counts).await {
+        let listeners = match Listeners::bind(config, shared).await {
             Ok(listeners) => listeners,
             Err(error) => return drop(bound.send(Err(error))),
         };

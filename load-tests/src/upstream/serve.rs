@@ -17,6 +17,7 @@ use tokio_rustls::TlsAcceptor;
 use super::answer::{Context, answer};
 use super::count::Counts;
 use super::link::Link;
+use super::switch::Switch;
 use super::{Config, fixed, tls};
 
 /// Pause after an accept that failed, most often for want of file descriptors.
@@ -36,17 +37,21 @@ pub(crate) struct Listeners {
 struct Shared {
     name: HeaderValue,
     counts: Arc<Counts>,
+    switch: Arc<Switch>,
 }
 
 impl Listeners {
-    pub(crate) async fn bind(config: &Config, counts: Arc<Counts>) -> io::Result<Self> {
+    pub(crate) async fn bind(
+        config: &Config,
+        (counts, switch): (Arc<Counts>, Arc<Switch>),
+    ) -> io::Result<Self> {
         let name = HeaderValue::from_str(&config.name).map_err(io::Error::other)?;
         Ok(Self {
             tcp: TcpListener::bind(config.listen).await?,
             unix: config.unix.as_ref().map(bind_unix).transpose()?,
             tls: config.tls.as_ref().map(tls::acceptor).transpose()?,
             fixed: config.fixed,
-            shared: Arc::new(Shared { name, counts }),
+            shared: Arc::new(Shared { name, counts, switch }),
         })
     }
 
@@ -104,8 +109,12 @@ where
 {
     shared.counts.connection();
     let link = Arc::new(link);
-    let context =
-        Context { name: shared.name.clone(), counts: Arc::clone(&shared.counts), link: Arc::clone(&link) };
+    let context = Context {
+        name: shared.name.clone(),
+        counts: Arc::clone(&shared.counts),
+        switch: Arc::clone(&shared.switch),
+        link: Arc::clone(&link),
+    };
     let service = service_fn(move |request| {
         let context = context.clone();
         async move { Ok::<_, Infallible>(answer(context, request).await) }
