@@ -113,6 +113,9 @@ impl Line {
         let mut calls = self.calls.borrow_mut();
         if calls.len() >= FEW && calls.len() == calls.capacity() {
             calls.retain(|call| call.strong_count() > 0);
+            // Room for as many again, so that this is not done for each call.
+            let live = calls.len();
+            calls.reserve(live);
         }
         calls.push_back(Rc::downgrade(&call));
         Place { call, line: Rc::clone(self) }
