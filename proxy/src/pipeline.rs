@@ -11,6 +11,7 @@ mod deadline;
 pub(crate) mod exchange;
 pub(crate) mod forward;
 pub(crate) mod inflow;
+mod interim;
 pub(crate) mod lineage;
 pub(crate) mod outflow;
 pub(crate) mod outgoing;

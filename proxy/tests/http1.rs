@@ -139,6 +139,42 @@ fn is_not_confused_by_interim_answers() {
 }
 
 #[test]
+fn passes_on_what_comes_before_an_answer_as_it_comes() {
+    run(async {
+        let upstream = ByHand::listen().await;
+        let sidecar = before(upstream.address()).await;
+        let mut client = Raw::connect(sidecar.inbound).await;
+        let mut app = None;
+        for number in 0..3 {
+            client.send(format!("GET /{number} HTTP/1.1\r\nhost: a\r\n\r\n")).await;
+            let app = match &mut app {
+                Some(app) => app,
+                none => none.insert(upstream.accept().await),
+            };
+            app.request_head().await;
+            // 100 was never asked for here; hop-by-hop fields stay behind.
+            app.send("HTTP/1.1 100 Continue\r\n\r\n").await;
+            app.send("HTTP/1.1 103 Early Hints\r\nlink: </a>\r\nconnection: x-b\r\nx-b: 1\r\n\r\n").await;
+            let hints = client.head().await.unwrap();
+            assert_eq!((hints.status, hints.field("link")), (103, Some("</a>")));
+            assert!(hints.field("connection").is_none() && hints.field("x-b").is_none(), "{hints:?}");
+            app.send("HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nlink: </b>\r\n\r\n").await;
+            assert_eq!(client.head().await.unwrap().status, 102);
+            assert_eq!(client.head().await.unwrap().field("link"), Some("</b>"));
+            app.send("HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+            let answer = client.answer("GET").await;
+            assert_eq!((answer.status, answer.text(), answer.field("link")), (200, "ok", None));
+        }
+        // A client that does not know them gets none.
+        client.send("GET /old HTTP/1.0\r\nhost: a\r\n\r\n").await;
+        let app = app.as_mut().unwrap();
+        app.request_head().await;
+        app.send("HTTP/1.1 103 Early Hints\r\n\r\nHTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\nok").await;
+        assert_eq!(client.head().await.unwrap().status, 200);
+    });
+}
+
+#[test]
 fn invites_a_body_that_waits_for_it() {
     run(async {
         let app = app();

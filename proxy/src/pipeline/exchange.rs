@@ -63,7 +63,7 @@ pub(crate) struct Exchange {
     pub(crate) call: Option<line::Place>,
     /// For the log: why, where the outcome alone does not say.
     pub(crate) detail: &'static str,
-    connection: Rc<Connection>,
+    pub(super) connection: Rc<Connection>,
     /// What the caller may be told about the quota nearest its end.
     pub(crate) quota: Option<(Arc<Chain>, Quota)>,
     /// Of chains with filters that wait to hear of the end.

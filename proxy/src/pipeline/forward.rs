@@ -21,7 +21,7 @@ use crate::failure::Failure;
 use crate::hygiene::hop;
 use crate::telemetry::Proto;
 use crate::upstream::connection::SendResult;
-use crate::upstream::h1::Unanswered;
+use crate::upstream::h1::{Heard, Unanswered};
 use crate::upstream::pool::{Carrier, Lease};
 use crate::worker::Lane;
 
@@ -307,7 +307,12 @@ async fn once(
                 let why = "the length of the body is not what the client says";
                 return Err(missed(Failure::unsent(Outcome::ClientCancelled, why)));
             }
-            clock.head(|cx| h1.poll_head(cx, &mut exchange.response)).await
+            loop {
+                match clock.head(|cx| h1.poll_head(cx, &mut exchange.response)).await {
+                    Ok(Ok(Heard::Interim)) => exchange.pass_interim(),
+                    other => break other.map(|heard| heard.map(drop)),
+                }
+            }
         }
         Carrier::Shared(..) if plan.upgrade => {
             return Err(missed(Failure::unsent(Outcome::HttpUpgradeFailed, "no upgrade over HTTP/2")));

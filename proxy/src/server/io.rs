@@ -51,6 +51,8 @@ pub(crate) struct ClientIo {
     waiting_since: Option<(Wait, Nanos)>,
     write_alarm: Alarm,
     writing: Option<Window>,
+    /// Goes out before anything that hyper writes.
+    first: Vec<u8>,
     /// Our side is closed; what the client still sends is only read to spare it a reset.
     shut: bool,
     linger: Linger,
@@ -93,6 +95,7 @@ impl ClientIo {
             waiting_since: None,
             write_alarm: Alarm::default(),
             writing: None,
+            first: Vec::new(),
             shut: false,
             linger: Linger::default(),
         };
@@ -252,6 +255,22 @@ impl ClientIo {
 }
 
 impl ClientIo {
+    /// Writes what goes before an answer.
+    fn poll_first(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if let Some(first) = self.signals.take_first() {
+            self.first.extend(first);
+        }
+        while !self.first.is_empty() {
+            let polled = Pin::new(&mut self.stream).poll_write(cx, &self.first);
+            let written = ready!(self.written(polled, cx))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.first.drain(..written.min(self.first.len()));
+        }
+        Poll::Ready(Ok(()))
+    }
+
     /// TLS keeps records of its own: a flush, and a farewell, can wait for a client as a write can.
     fn flushed(&mut self, polled: Poll<io::Result<()>>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         if polled.is_pending() { self.poll_write_wait(cx).map(Err) } else { polled }
@@ -299,6 +318,8 @@ impl AsyncRead for ClientIo {
 impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_first(cx))?;
+        this.signals.set_writes(true);
         let polled = Pin::new(&mut this.stream).poll_write(cx, buf);
         this.written(polled, cx)
     }
@@ -309,6 +330,8 @@ impl AsyncWrite for ClientIo {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let this = self.get_mut();
+        ready!(this.poll_first(cx))?;
+        this.signals.set_writes(true);
         let polled = this.stream.poll_write_slices(cx, bufs);
         this.written(polled, cx)
     }
@@ -319,7 +342,10 @@ impl AsyncWrite for ClientIo {
 
     fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        ready!(this.poll_first(cx))?;
         let polled = Pin::new(&mut this.stream).poll_flush(cx);
+        // hyper flushes when it has nothing left to write.
+        this.signals.set_writes(polled.is_pending());
         this.flushed(polled, cx)
     }
 

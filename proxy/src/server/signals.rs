@@ -9,6 +9,9 @@ use parking_lot::Mutex;
 
 use crate::hygiene::Malformed;
 
+/// Bytes of interim answers that may wait for a client.
+const MOST_FIRST: usize = 64 * 1024;
+
 /// What the byte layer and the pipeline tell each other about a connection.
 #[derive(Debug, Default)]
 pub(crate) struct Signals {
@@ -18,6 +21,11 @@ pub(crate) struct Signals {
     ended: AtomicU64,
     /// Heads released before the malformed one; what follows them is the stand-in.
     good_heads: AtomicU64,
+    /// To be written before the answer that is being waited for.
+    first: Mutex<Vec<u8>>,
+    has_first: AtomicBool,
+    /// Bytes of an answer may be waiting to be written.
+    writes: AtomicBool,
     trouble: Mutex<Option<Trouble>>,
     has_trouble: AtomicBool,
     tunnel: AtomicBool,
@@ -54,6 +62,30 @@ impl Signals {
     /// When a request was over last, if there was one.
     pub(super) fn ended(&self) -> Option<Nanos> {
         Some(Nanos(self.ended.load(Ordering::Relaxed))).filter(|ended| ended.0 > 0)
+    }
+
+    /// Has `text` written before the answer that is being waited for, unless something of an earlier one is still being
+    /// written or more waits already than is worth keeping.
+    pub(crate) fn say_first(&self, text: &[u8]) {
+        let mut first = self.first.lock();
+        if !self.writes.load(Ordering::Relaxed) && first.len().saturating_add(text.len()) <= MOST_FIRST {
+            first.extend_from_slice(text);
+            self.has_first.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// What is to be written before anything else.
+    pub(super) fn take_first(&self) -> Option<Vec<u8>> {
+        // Looked at for every write, and hardly ever there.
+        self.has_first.load(Ordering::Relaxed).then(|| {
+            self.has_first.store(false, Ordering::Relaxed);
+            std::mem::take(&mut *self.first.lock())
+        })
+    }
+
+    /// Whether bytes of an answer may be waiting to be written.
+    pub(super) fn set_writes(&self, writes: bool) {
+        self.writes.store(writes, Ordering::Relaxed);
     }
 
     /// What is wrong, if the `nth` request (from 1) of the connection is the stand-in.

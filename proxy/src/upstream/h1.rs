@@ -62,6 +62,14 @@ pub(crate) enum Unanswered {
     Failed(Failure),
 }
 
+/// Which head came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// A 1xx other than 101; another will follow.
+    Interim,
+    Final,
+}
+
 /// The answer broke off, or its framing is broken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BrokenOff;
@@ -155,19 +163,19 @@ impl H1 {
         self.headers = headers;
     }
 
-    /// Sends, and waits for the head of the answer, which goes to `response`.
+    /// Sends, and waits for a head, which goes to `response`.
     pub(crate) fn poll_head(
         &mut self,
         cx: &mut Context<'_>,
         response: &mut Response<()>,
-    ) -> Poll<Result<(), Unanswered>> {
+    ) -> Poll<Result<Heard, Unanswered>> {
         if let Err(trouble) = self.poll_send(cx) {
             return Poll::Ready(Err(self.unanswered(trouble)));
         }
         loop {
             match self.take_head(response) {
-                Ok(true) => return Poll::Ready(Ok(())),
-                Ok(false) => {}
+                Ok(Some(heard)) => return Poll::Ready(Ok(heard)),
+                Ok(None) => {}
                 Err(head::Bad(why)) => {
                     let failure = Failure::sent(Outcome::HttpProtocolError, why);
                     return Poll::Ready(Err(Unanswered::Failed(failure)));
@@ -224,27 +232,30 @@ impl H1 {
         Switched::new(self.stream, self.input, self.held)
     }
 
-    /// Takes the final head, if it is there; interim ones before it are passed over.
-    fn take_head(&mut self, response: &mut Response<()>) -> Result<bool, head::Bad> {
-        while head::may_be_whole(&self.input, self.looked) {
+    /// Takes a head, if one is there.
+    fn take_head(&mut self, response: &mut Response<()>) -> Result<Option<Heard>, head::Bad> {
+        let mut found = None;
+        if head::may_be_whole(&self.input, self.looked) {
             let memory = (&mut self.places, &mut self.headers);
-            let Some(found) = head::parse(&mut self.input, memory, self.to_head, response)? else { break };
-            self.looked = 0;
-            let status = response.status();
-            if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
-                self.interim = self.interim.saturating_add(1);
-                if self.interim > MAX_INTERIM {
-                    return Err(head::Bad("the upstream sends interim answers without end"));
-                }
-                continue;
-            }
-            self.answer = Some(found.framing);
-            // It may be lost already: the rest of the request went nowhere.
-            self.keeps &= found.keeps;
-            return Ok(true);
+            found = head::parse(&mut self.input, memory, self.to_head, response)?;
         }
-        self.looked = self.input.len();
-        Ok(false)
+        let Some(found) = found else {
+            self.looked = self.input.len();
+            return Ok(None);
+        };
+        self.looked = 0;
+        let status = response.status();
+        if status.is_informational() && status != StatusCode::SWITCHING_PROTOCOLS {
+            self.interim = self.interim.saturating_add(1);
+            return match self.interim {
+                ..=MAX_INTERIM => Ok(Some(Heard::Interim)),
+                _ => Err(head::Bad("the upstream sends interim answers without end")),
+            };
+        }
+        self.answer = Some(found.framing);
+        // It may be lost already: the rest of the request went nowhere.
+        self.keeps &= found.keeps;
+        Ok(Some(Heard::Final))
     }
 
     /// Sends what can be sent now. What cannot is no error: the task is woken when it can.

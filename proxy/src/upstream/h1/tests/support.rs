@@ -21,7 +21,7 @@ use tokio::task::LocalSet;
 use crate::pipeline::inflow::{Progress, RequestBody};
 use crate::upstream::cluster::Endpoint;
 use crate::upstream::connection::Counted;
-use crate::upstream::h1::{BrokenOff, H1, Unanswered};
+use crate::upstream::h1::{BrokenOff, H1, Heard, Unanswered};
 use crate::upstream::pool::Slot;
 use crate::upstream::stream::Stream;
 
@@ -104,7 +104,12 @@ pub(super) fn begin(h1: &mut H1, request: &Request<()>, body: RequestBody) {
 
 pub(super) async fn head(h1: &mut H1) -> Result<Response<()>, Unanswered> {
     let mut response = Response::new(());
-    poll_fn(|cx| h1.poll_head(cx, &mut response)).await.map(|()| response)
+    loop {
+        match poll_fn(|cx| h1.poll_head(cx, &mut response)).await? {
+            Heard::Interim => {}
+            Heard::Final => return Ok(response),
+        }
+    }
 }
 
 pub(super) async fn status(h1: &mut H1) -> u16 {
