@@ -32,3 +32,8 @@ pub mod untrusted;
 pub mod via;
 
 pub use malformed::Malformed;
+
+/// Whether a field may stand behind a body: it can change nothing about the message it ends.
+pub(crate) fn may_trail(name: &str) -> bool {
+    field::check_trailer(name.as_bytes()).is_ok()
+}

@@ -7,11 +7,12 @@
 
 use std::cell::RefCell;
 use std::future::Future;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::rc::Rc;
 use std::task::{Context, Poll, ready};
 
 use outrigger_filters::clock::{Clock, Nanos, SystemClock};
+use tokio::task::coop::unconstrained;
 use tokio::time::Sleep;
 
 /// Idle timers kept by a worker; more than this and they are dropped.
@@ -92,7 +93,8 @@ impl Alarm {
         }
         self.waiting = true;
         loop {
-            ready!(sleep.as_mut().poll(cx));
+            // Whatever the task's budget: a timer that says `Pending` for want of it was never set, and is not asked again.
+            ready!(pin!(unconstrained(sleep.as_mut())).poll(cx));
             if clock.now() >= at {
                 self.waiting = false;
                 return Poll::Ready(());

@@ -90,11 +90,20 @@ pub(crate) struct Local {
     pub(crate) pass: Option<Rc<Line>>,
 }
 
+/// Which side of a snapshot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum At {
+    App,
+    /// The dependency of this number.
+    Dependency(usize),
+    /// Hosts nobody named.
+    Pass,
+}
+
 /// One side of a snapshot, with this worker's way to its upstream.
 pub(crate) struct Bound {
     pub(crate) snapshot: Arc<Snapshot>,
-    /// The dependency's number, none for the app.
-    pub(crate) at: Option<usize>,
+    pub(crate) at: At,
     pub(crate) lane: Option<Rc<Lane>>,
     /// The way in, where calls are isolated.
     pub(crate) line: Option<Rc<Line>>,
@@ -102,8 +111,12 @@ pub(crate) struct Bound {
 
 impl Bound {
     pub(crate) fn side(&self) -> &Side {
-        let dependency = self.at.and_then(|at| self.snapshot.dependencies.get(at));
-        dependency.unwrap_or(&self.snapshot.inbound)
+        let found = match self.at {
+            At::App => None,
+            At::Dependency(at) => self.snapshot.dependencies.get(at),
+            At::Pass => self.snapshot.pass.as_ref(),
+        };
+        found.unwrap_or(&self.snapshot.inbound)
     }
 }
 
@@ -135,7 +148,12 @@ impl Worker {
             timers: Timers::new(clock),
             local: RefCell::new(Rc::new(Local {
                 number,
-                inbound: Rc::new(Bound { snapshot: Arc::clone(&snapshot), at: None, lane: None, line: None }),
+                inbound: Rc::new(Bound {
+                    snapshot: Arc::clone(&snapshot),
+                    at: At::App,
+                    lane: None,
+                    line: None,
+                }),
                 snapshot: Arc::clone(&snapshot),
                 dependencies: Vec::new(),
                 pass: None,
@@ -250,14 +268,14 @@ impl Worker {
     }
 
     fn take_over(&self, number: u64, snapshot: Arc<Snapshot>) -> Rc<Local> {
-        let bound = |at: Option<usize>, side: &Side| {
+        let bound = |at: At, side: &Side| {
             let lane =
                 side.cluster.as_ref().map(|cluster| Rc::new(Lane::new(Arc::clone(cluster), side.balance)));
             Rc::new(Bound { snapshot: Arc::clone(&snapshot), at, lane, line: self.line(side) })
         };
-        let inbound = bound(None, &snapshot.inbound);
+        let inbound = bound(At::App, &snapshot.inbound);
         let dependencies = snapshot.dependencies.iter().enumerate();
-        let dependencies = dependencies.map(|(at, side)| bound(Some(at), side)).collect();
+        let dependencies = dependencies.map(|(at, side)| bound(At::Dependency(at), side)).collect();
         let pass = snapshot.pass.as_ref().and_then(|side| self.line(side));
         let known = |name: &Arc<str>| snapshot.sides().chain(&snapshot.pass).any(|side| side.name == *name);
         self.lines.borrow_mut().retain(|name, _| known(name));

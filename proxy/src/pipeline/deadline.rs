@@ -96,7 +96,8 @@ impl<'a> Deadline<'a> {
             (None, None) => self.progress.map_or(self.sent, |p| p.last.get()).after(timeouts.body_idle),
         };
         ready!(self.timer.poll_at(cx, phase_at.min(self.try_at)));
-        if phase_at > self.try_at || body_ended.is_some() {
+        // While the client owes bytes, nobody else is to be blamed.
+        if body_ended.is_some() || (stalled.is_none() && phase_at > self.try_at) {
             let why = "the upstream did not answer in time";
             return Poll::Ready(Failure::sent(Outcome::HttpResponseTimeout, why));
         }

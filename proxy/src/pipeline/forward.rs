@@ -115,6 +115,9 @@ fn begin(exchange: &mut Exchange, plan: &Plan<'_>, now: Nanos) -> Result<(), Sto
             Some(permit.map_err(|rejection| Stop::Turned(rejection, Arc::clone(&fuse.name)))?)
         }
     };
+    if let Some(call) = &exchange.call {
+        call.begins_try(now);
+    }
     exchange.begin_attempt(plan.place.bound.side().attempts, permit, now);
     Ok(())
 }

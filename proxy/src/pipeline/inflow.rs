@@ -15,6 +15,8 @@ use hyper::body::Incoming;
 use outrigger_filters::clock::{Clock, Nanos, SystemClock};
 use outrigger_filters::isolation::Bytes as Held;
 
+use crate::hygiene::may_trail;
+
 /// After an early answer, so much of the rest of a request is read and thrown away before the connection is
 /// closed: closing over unread bytes makes the kernel reset it and the client lose the answer.
 const DRAIN_BYTES: usize = 64 * 1024;
@@ -157,6 +159,20 @@ impl Inflow {
     }
 }
 
+/// The guard refuses such trailers on HTTP/1.1; on HTTP/2 they come this far.
+fn without_bad_trailers(frame: Frame<Bytes>) -> Frame<Bytes> {
+    let is_bad = |trailers: &HeaderMap| trailers.keys().any(|name| !may_trail(name.as_str()));
+    if !frame.trailers_ref().is_some_and(is_bad) {
+        return frame;
+    }
+    let trailers = frame.into_trailers().unwrap_or_default();
+    let mut good = HeaderMap::new();
+    for (name, value) in trailers.iter().filter(|(name, _)| may_trail(name.as_str())) {
+        good.append(name, value.clone());
+    }
+    Frame::trailers(good)
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = hyper::Error;
@@ -174,7 +190,7 @@ impl Body for RequestBody {
             return Poll::Ready(Some(Ok(Frame::data(std::mem::take(&mut inflow.returned)))));
         }
         let Some(incoming) = &mut inflow.incoming else { return Poll::Ready(None) };
-        let polled = Pin::new(incoming).poll_frame(cx);
+        let polled = Pin::new(incoming).poll_frame(cx).map_ok(without_bad_trailers);
         inflow.note(&polled);
         polled
     }

@@ -20,7 +20,7 @@ use crate::server::signals::Trouble;
 use crate::snapshot::PASS;
 use crate::telemetry::Direction;
 use crate::upstream::dns;
-use crate::worker::{Bound, Lane, Local};
+use crate::worker::{At, Bound, Lane, Local};
 
 /// Longest path and query accepted.
 const MAX_TARGET: usize = 16 * 1024;
@@ -96,7 +96,7 @@ fn outbound(
     dns::follow(&lane.cluster, &connection.worker.shared.names);
     let bound = Bound {
         snapshot: Arc::clone(&local.snapshot),
-        at: None,
+        at: At::Pass,
         lane: Some(Rc::clone(&lane)),
         line: local.pass.as_ref().map(Rc::clone),
     };

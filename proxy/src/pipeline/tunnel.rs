@@ -82,15 +82,13 @@ impl Flow {
         let (from_client, to_client) = tokio::io::split(TokioIo::new(client));
         let (sent, received) = (Cell::new(0), Cell::new(0));
         let both = async {
-            let (up, down) = tokio::join!(
-                self.pump(from_client, to_upstream, &received),
-                self.pump(from_upstream, to_client, &sent)
-            );
-            match (up, down) {
-                (Ok(()), Ok(())) => Outcome::Ok,
-                (Err(_), _) => Outcome::ClientCancelled,
-                (_, Err(_)) => Outcome::ConnectionTerminated,
-            }
+            // An end is passed on and the other side goes on; a side that broke off ends both.
+            let up = self.pump(from_client, to_upstream, &received);
+            let down = self.pump(from_upstream, to_client, &sent);
+            let (up, down) = (async { up.await.map_err(|_| Outcome::ClientCancelled) }, async {
+                down.await.map_err(|_| Outcome::ConnectionTerminated)
+            });
+            tokio::try_join!(up, down).err().unwrap_or(Outcome::Ok)
         };
         let outcome = tokio::select! {
             outcome = both => outcome,

@@ -35,7 +35,8 @@ pub(crate) struct Line {
 
 /// A call that was let in.
 struct Call {
-    since: Nanos,
+    /// When its present try began.
+    since: Cell<Nanos>,
     /// None once written off.
     permit: Cell<Option<Permit>>,
     /// Whose connection it has to itself.
@@ -104,7 +105,7 @@ impl Line {
 
     fn place(self: &Rc<Self>, permit: Permit, since: Nanos) -> Place {
         let call = Rc::new(Call {
-            since,
+            since: Cell::new(since),
             permit: Cell::new(Some(permit)),
             pool: RefCell::default(),
             answered: Cell::new(false),
@@ -124,7 +125,7 @@ impl Line {
     /// Writes off the calls that have waited for their answers since `since` or longer.
     pub(crate) fn write_off(&self, since: Nanos) {
         let calls: Vec<_> = self.calls.borrow().iter().filter_map(Weak::upgrade).collect();
-        for call in calls.iter().filter(|call| call.since <= since) {
+        for call in calls.iter().filter(|call| call.since.get() <= since) {
             if !call.answered.get() && !call.written_off.replace(true) {
                 drop(call.permit.take());
                 if let Some(pool) = &*call.pool.borrow() {
@@ -207,6 +208,16 @@ pub(crate) struct Place {
 }
 
 impl Place {
+    /// Another try begins: what is known of the last one is over.
+    pub(crate) fn begins_try(&self, now: Nanos) {
+        self.call.since.set(now);
+        self.call.answered.set(false);
+        let pool = self.call.pool.take();
+        if let Some(pool) = pool.filter(|_| self.call.written_off.get()) {
+            pool.settle_written_off();
+        }
+    }
+
     /// It has a connection of `pool` to itself, from now on; instead of another, if it had one.
     pub(crate) fn carried_by(&self, pool: &Rc<EndpointPool>) {
         if !self.call.written_off.get() {

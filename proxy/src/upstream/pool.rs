@@ -74,7 +74,10 @@ impl EndpointPool {
     }
 
     pub(crate) fn set_bounds(&self, bounds: Bounds) {
-        self.bounds.set(bounds);
+        let before = self.bounds.replace(bounds).connections;
+        for _ in before..bounds.connections.min(before.saturating_add(MAX_WAITING)) {
+            self.wake_one();
+        }
     }
 
     /// A connection that is ready now, if there is one.
@@ -93,9 +96,13 @@ impl EndpointPool {
 
     /// Whether another connection may be opened.
     pub(crate) fn has_room(&self) -> bool {
-        let bounds = self.bounds.get();
-        let connections = bounds.connections.saturating_add(self.written_off.get().min(bounds.connections));
-        self.open.get() < connections && self.connecting.get() < bounds.connecting
+        self.open.get() < self.allowed() && self.connecting.get() < self.bounds.get().connecting
+    }
+
+    /// How many connections there may be.
+    fn allowed(&self) -> usize {
+        let bound = self.bounds.get().connections;
+        bound.saturating_add(self.written_off.get().min(bound))
     }
 
     /// A call that has a connection to itself hangs, and is not counted on.
@@ -377,6 +384,8 @@ impl Lease {
         // Whether the endpoint has closed since shows when it is taken; a waiter takes it now.
         if let Carrier::Own(h1) = &mut self.carrier
             && h1.is_complete()
+            // Fewer may be allowed by now: those beyond go as they come back.
+            && self.pool.open.get() <= self.pool.allowed()
             && (self.pool.waiting.borrow().is_empty() || h1.is_ready())
             && let Carrier::Own(h1) = std::mem::replace(&mut self.carrier, Carrier::Returned)
         {
